@@ -1,0 +1,65 @@
+// Which instruction set the cpu backend runs on: decided once, here.  (Lesson 04)
+#include <cstdlib>
+#include <string_view>
+
+#include "needle/array/error.h"
+#include "needle/backend/cpu/cpu.h"
+#include "needle/backend/registry.h"
+
+namespace needle {
+
+// The same sources, compiled once per row (see meson.build); each exports one table.
+namespace sse2 {
+extern const Kernels table;
+}
+namespace avx2 {
+extern const Kernels table;
+}
+namespace avx512 {
+extern const Kernels table;
+}
+
+namespace {
+
+struct Isa {
+  const char* name;
+  const Kernels* table;
+  bool (*supported)();
+};
+
+// Best first. Every flag given to the compiler is asked for; the builtin also asks the operating
+// system (xgetbv) whether it saves the wide registers.
+const Isa kIsas[] = {
+#ifdef NEEDLE_X86
+    {"avx512", &avx512::table,
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+     }},
+    {"avx2", &avx2::table,
+     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
+#endif
+    {"sse2", &sse2::table, [] { return true; }},
+};
+
+const Isa& choose() {
+  const char* forced = std::getenv("NEEDLE_ISA");
+  bool found = !forced || !*forced;
+  for (const Isa& isa : kIsas) {
+    found |= forced && isa.name == std::string_view(forced);
+    if (found && isa.supported()) return isa;
+  }
+  throw ValueError(str("NEEDLE_ISA=", forced, ": not one of avx512, avx2, sse2"));
+}
+
+const Isa& chosen() {
+  static const Isa& isa = choose();
+  return isa;
+}
+
+}  // namespace
+
+const Kernels& cpu_kernels() { return *chosen().table; }
+const char* cpu_isa() { return chosen().name; }
+
+}  // namespace needle

@@ -1,0 +1,101 @@
+// gather, scatter_add and rotary.  (Lessons 04 and 06)
+#include "needle/backend/cpu/rows.h"
+
+namespace needle::NEEDLE_ISA {
+namespace {
+
+/// A view of one row of x: all axes behind the first `leading` ones.
+View row_view(const View& x, int leading, int64_t index) {
+  View row = x;
+  int64_t offset = 0;
+  for (int axis = leading - 1; axis >= 0; --axis) {
+    offset += index % x.shape[axis] * x.strides[axis];
+    index /= x.shape[axis];
+    row.shape.erase(axis);
+    row.strides.erase(axis);
+  }
+  row.data = x.as<char>() + offset * size_of(x.dtype);
+  return row;
+}
+
+template <class T>
+void add_row(const View& x, const View& to, int64_t begin, int64_t end) {
+  if (x.is_contiguous() && to.is_contiguous()) {
+    const T* from = x.as<T>();
+    T* sum = to.as<T>();
+    for (int64_t i = begin; i < end; ++i) sum[i] += from[i];
+  } else {
+    for (int64_t i = begin; i < end; ++i) element<T>(to, i) += element<T>(x, i);
+  }
+}
+
+template <class T>
+void rotary_rows(bool inverse, const View& x, const View& cos, const View& sin, const View& out) {
+  const Rows<T> xs(x);
+  const Rows<T> outs(out);
+  const Rows<T> coss(cos);
+  const Rows<T> sins(sin);
+  const int64_t half = xs.n() / 2;
+  const int64_t seq = x.shape[x.ndim() - 2];
+  const Vec<T> sign(inverse ? T(-1) : T(1));
+  parallel_for(xs.count(), row_grain(xs.n()), [&](int64_t begin, int64_t end) {
+    const RowBuffers<T> buffer(4, xs.n());
+    for (int64_t r = begin; r < end; ++r) {
+      const T* in = xs.read(r, buffer[0]);
+      const T* c = coss.read(r % seq, buffer[1]);
+      const T* s = sins.read(r % seq, buffer[2]);
+      T* y = outs.write(r, buffer[3]);
+      vectors<T>(half, [&](auto load, auto store) {
+        const Vec<T> a = load(in, T(0));
+        const Vec<T> b = load(in + half, T(0));
+        const Vec<T> ci = load(c, T(0));
+        const Vec<T> si = load(s, T(0)) * sign;
+        store(y, a * ci - b * si);
+        store(y + half, b * ci + a * si);
+      });
+      outs.finish(r, buffer[3]);
+    }
+  });
+}
+
+}  // namespace
+
+void gather(const View& table, const View& index, const View& out) {
+  if (out.size() == 0) return;
+  const int64_t width = out.size() / index.size();
+  const size_t bytes = static_cast<size_t>(width * size_of(table.dtype));
+  parallel_for(index.size(), row_grain(width), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const View from = row_view(table, 1, element<int64_t>(index, i));
+      const View to = row_view(out, index.ndim(), i);
+      if (from.is_contiguous() && to.is_contiguous()) {
+        std::memcpy(to.data, from.data, bytes);
+      } else {
+        copy(from, to);
+      }
+    }
+  });
+}
+
+void scatter_add(const View& index, const View& x, const View& table) {
+  if (x.size() == 0) return;
+  const int64_t width = x.size() / index.size();
+  // A row may be named twice, so the threads share the columns, not the rows.
+  parallel_for(width, 1 + 16384 / index.size(), [&](int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < index.size(); ++i) {
+      const View from = row_view(x, index.ndim(), i);
+      const View to = row_view(table, 1, element<int64_t>(index, i));
+      visit_floating(
+          x.dtype, [&](auto tag) { add_row<typename decltype(tag)::type>(from, to, begin, end); });
+    }
+  });
+}
+
+void rotary(bool inverse, const View& x, const View& cos, const View& sin, const View& out) {
+  if (x.size() == 0) return;
+  visit_floating(x.dtype, [&](auto tag) {
+    rotary_rows<typename decltype(tag)::type>(inverse, x, cos, sin, out);
+  });
+}
+
+}  // namespace needle::NEEDLE_ISA

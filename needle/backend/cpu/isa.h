@@ -1,0 +1,129 @@
+// What every cpu kernel file starts from.  (Lesson 04)
+//
+// These files are compiled once per instruction set, with -DNEEDLE_ISA=sse2, avx2 or avx512 and the
+// matching flags; the namespace keeps the copies apart. Two rules follow. No std containers, and
+// nothing from elsewhere that may become a function of its own: the linker keeps one copy of such
+// a function, perhaps the one with AVX-512 in it. And all arithmetic goes through Vec, whose width
+// is that of the instruction set.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <xsimd/xsimd.hpp>
+
+#include "needle/backend/cpu/parallel.h"
+#include "needle/backend/kernels.h"
+
+namespace needle::NEEDLE_ISA {
+
+void fill(Scalar value, const View& out);
+void copy(const View& x, const View& out);
+void unary(Unary op, const View& x, const View& out);
+void unary_backward(Unary op, const View& x, const View& y, const View& dy, const View& dx);
+void binary(Binary op, const View& a, const View& b, const View& out);
+void compare(Compare op, const View& a, const View& b, const View& out);
+void where(const View& condition, const View& a, const View& b, const View& out);
+void reduce(Reduce op, const View& x, const View& out);
+void arg_reduce(ArgReduce op, const View& x, int axis, const View& out);
+void matmul(const View& a, const View& b, const View& out);
+void softmax(bool log, const View& x, const View& out);
+void softmax_backward(bool log, const View& y, const View& dy, const View& dx);
+void norm(Norm kind, double eps, const View& x, const View& weight, const View& bias,
+          const View& out, const View& mean, const View& rstd);
+void norm_backward(Norm kind, const View& x, const View& weight, const View& mean, const View& rstd,
+                   const View& dy, const View& dx, const View& dweight, const View& dbias);
+void cross_entropy(const View& logits, const View& labels, const View& loss, const View& lse);
+void cross_entropy_backward(const View& logits, const View& labels, const View& lse,
+                            const View& dloss, const View& dlogits);
+void gather(const View& table, const View& index, const View& out);
+void scatter_add(const View& index, const View& x, const View& table);
+void rotary(bool inverse, const View& x, const View& cos, const View& sin, const View& out);
+void attention(bool causal, double scale, const View& q, const View& k, const View& v,
+               const View& out, const View& lse);
+void attention_backward(bool causal, double scale, const View& q, const View& k, const View& v,
+                        const View& out, const View& lse, const View& dout, const View& dq,
+                        const View& dk, const View& dv);
+void adamw(const AdamWStep& step, const View& p, const View& g, const View& m, const View& v);
+void random(Random kind, uint64_t seed, uint64_t offset, const View& out);
+
+/// The widest vector of T: 4 floats with SSE2, 8 with AVX2, 16 with AVX-512.
+template <class T>
+using Vec = xsimd::batch<T>;
+
+template <class T>
+inline constexpr int64_t kWidth = static_cast<int64_t>(Vec<T>::size);
+
+/// a * b + c, rounded once where the CPU can.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+#ifdef __AVX512F__  // xsimd 8.1 multiplies and adds separately here
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_fmadd_ps(a, b, c);
+  } else {
+    return _mm512_fmadd_pd(a, b, c);
+  }
+#else
+  return xsimd::fma(a, b, c);
+#endif
+}
+
+template <class T>
+[[gnu::always_inline]] inline T hsum(Vec<T> v) {
+#if XSIMD_VERSION_MAJOR >= 9
+  return xsimd::reduce_add(v);
+#else
+  return xsimd::hadd(v);
+#endif
+}
+
+/// The largest lane. A NaN lane is found only by chance: callers that care add up something NaN.
+template <class T>
+[[gnu::always_inline]] inline T hmax(Vec<T> v) {
+  alignas(64) T lane[kWidth<T>];
+  v.store_aligned(lane);
+  T largest = lane[0];
+  for (int64_t i = 1; i < kWidth<T>; ++i) largest = lane[i] > largest ? lane[i] : largest;
+  return largest;
+}
+
+/// The first n < kWidth elements at p; the other lanes are `rest`.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_part(const T* p, int64_t n, T rest) {
+  alignas(64) T lane[kWidth<T>];
+  for (int64_t i = 0; i < kWidth<T>; ++i) lane[i] = i < n ? p[i] : rest;
+  return Vec<T>::load_aligned(lane);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store_part(T* p, int64_t n, Vec<T> v) {
+  alignas(64) T lane[kWidth<T>];
+  v.store_aligned(lane);
+  for (int64_t i = 0; i < n; ++i) p[i] = lane[i];
+}
+
+/// body(offset, load, store) over [0, n) in vectors; the last, partial one included. `load(p, rest)`
+/// reads a vector at p + offset, `store(p, v)` writes one.
+template <class T, class Body>
+[[gnu::always_inline]] inline void vectors(int64_t n, Body&& body) {
+  int64_t i = 0;
+  for (; i + kWidth<T> <= n; i += kWidth<T>) {
+    body([&](const T* p, T) { return Vec<T>::load_unaligned(p + i); },
+         [&](T* p, Vec<T> v) { v.store_unaligned(p + i); });
+  }
+  if (i < n) {
+    body([&](const T* p, T rest) { return load_part<T>(p + i, n - i, rest); },
+         [&](T* p, Vec<T> v) { store_part<T>(p + i, n - i, v); });
+  }
+}
+
+/// f(Tag<T>{}) for the floating T that `t` stands for.
+template <class F>
+[[gnu::always_inline]] inline void visit_floating(DType t, F&& f) {
+  if (t == DType::float64) {
+    f(Tag<double>{});
+  } else {
+    f(Tag<float>{});
+  }
+}
+
+}  // namespace needle::NEEDLE_ISA

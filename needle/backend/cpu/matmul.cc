@@ -1,0 +1,116 @@
+// matmul: batches, threads, and the shapes that are too thin for packing.  (Lesson 04)
+#include "needle/backend/cpu/gemm.h"
+
+namespace needle::NEEDLE_ISA {
+namespace {
+
+/// Rows of x times a matrix whose columns are compact in memory (a transposed weight): one dot
+/// product per result. Bound by reading the matrix once, so nothing is packed.
+template <class T>
+void row_times_columns(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b,
+                       Matrix<T> c) {
+  parallel_for(n, 1 + 65536 / (k + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t j = begin; j < end; ++j) {
+      const T* column = b.data + j * b.column;
+      for (int64_t i = 0; i < m; ++i) {
+        const T* row = a.data + i * a.row;
+        Vec<T> sum[4] = {Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0))};
+        int64_t p = 0;
+        for (; p + 4 * kWidth<T> <= k; p += 4 * kWidth<T>) {
+          for (int u = 0; u < 4; ++u) {
+            sum[u] = fma<T>(Vec<T>::load_unaligned(row + p + u * kWidth<T>),
+                            Vec<T>::load_unaligned(column + p + u * kWidth<T>), sum[u]);
+          }
+        }
+        vectors<T>(k - p, [&](auto load, auto) {
+          sum[0] = fma<T>(load(row + p, T(0)), load(column + p, T(0)), sum[0]);
+        });
+        c.data[i * c.row + j * c.column] = hsum<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+      }
+    }
+  });
+}
+
+template <class T>
+void multiply(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c) {
+  constexpr int64_t kFewRows = 4;
+  if (m <= kFewRows && a.column == 1 && b.row == 1) return row_times_columns<T>(m, n, k, a, b, c);
+  // Threads share the longer side of C; each packs what it needs itself.
+  const int64_t work = 2 * m * n * k;
+  const int64_t side = m >= n ? m : n;
+  const int64_t grain = 1 + side * 500000 / (work + 1);  // half a million FLOPs per thread at least
+  parallel_for(side, grain < 16 ? 16 : grain, [&](int64_t begin, int64_t end) {
+    if (m >= n) {
+      gemm<T>(end - begin, n, k, {a.data + begin * a.row, a.row, a.column}, b,
+              {c.data + begin * c.row, c.row, 1}, false);
+    } else {
+      gemm<T>(m, end - begin, k, a, {b.data + begin * b.column, b.row, b.column},
+              {c.data + begin, c.row, 1}, false);
+    }
+  });
+}
+
+template <class T>
+void matmul_as(const View& a, const View& b, const View& out) {
+  const int last = out.ndim() - 1;
+  const int64_t m = out.shape[last - 1];
+  const int64_t n = out.shape[last];
+  const int64_t k = a.shape[last];
+  int64_t batch = 1;
+  for (int axis = 0; axis < last - 1; ++axis) batch *= out.shape[axis];
+  if (m * n * batch == 0) return;
+
+  const auto one = [&](int64_t index) {
+    int64_t at[3] = {};
+    for (int axis = last - 2; axis >= 0; --axis) {
+      const int64_t i = index % out.shape[axis];
+      index /= out.shape[axis];
+      at[0] += i * a.strides[axis];
+      at[1] += i * b.strides[axis];
+      at[2] += i * out.strides[axis];
+    }
+    multiply<T>(m, n, k, {a.as<T>() + at[0], a.strides[last - 1], a.strides[last]},
+                {b.as<T>() + at[1], b.strides[last - 1], b.strides[last]},
+                {out.as<T>() + at[2], out.strides[last - 1], out.strides[last]});
+  };
+  // Many small products: a thread takes whole ones. Inside, multiply() does not cut again.
+  const int64_t grain = 1 + 500000 / (2 * m * n * k + 1);
+  if (batch < max_pieces()) {
+    for (int64_t i = 0; i < batch; ++i) one(i);
+  } else {
+    parallel_for(batch, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) one(i);
+    });
+  }
+}
+
+}  // namespace
+
+void matmul(const View& a, const View& b, const View& out) {
+  visit_floating(out.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const bool compact_columns = out.strides.back() == 1 || out.shape.back() == 1;
+    if (compact_columns) return matmul_as<T>(a, b, out);
+    // C^T = B^T A^T: a C with compact rows is one with compact columns, seen from the side.
+    View at = a, bt = b, ct = out;
+    for (View* v : {&at, &bt, &ct}) {
+      const int last = v->ndim() - 1;
+      const int64_t size = v->shape[last], stride = v->strides[last];
+      v->shape[last] = v->shape[last - 1], v->strides[last] = v->strides[last - 1];
+      v->shape[last - 1] = size, v->strides[last - 1] = stride;
+    }
+    if (ct.strides.back() == 1 || ct.shape.back() == 1) return matmul_as<T>(bt, at, ct);
+    // Neither: compute into compact scratch memory, then copy.
+    View aside = out;
+    int64_t stride = 1;
+    for (int axis = out.ndim() - 1; axis >= 0; --axis) {
+      aside.strides[axis] = stride;
+      stride *= out.shape[axis];
+    }
+    aside.data = scratch(3, static_cast<size_t>(stride) * sizeof(T));
+    matmul_as<T>(a, b, aside);
+    copy(aside, out);
+  });
+}
+
+}  // namespace needle::NEEDLE_ISA

@@ -1,0 +1,34 @@
+// The cpu backend's table, one per instruction set.  (Lesson 04)
+#include "needle/backend/cpu/isa.h"
+
+namespace needle::NEEDLE_ISA {
+
+extern const Kernels table;
+const Kernels table = {
+    .name = "cpu",
+    .fill = fill,
+    .copy = copy,
+    .unary = unary,
+    .unary_backward = unary_backward,
+    .binary = binary,
+    .compare = compare,
+    .where = where,
+    .reduce = reduce,
+    .arg_reduce = arg_reduce,
+    .matmul = matmul,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .norm = norm,
+    .norm_backward = norm_backward,
+    .cross_entropy = cross_entropy,
+    .cross_entropy_backward = cross_entropy_backward,
+    .gather = gather,
+    .scatter_add = scatter_add,
+    .rotary = rotary,
+    .attention = attention,
+    .attention_backward = attention_backward,
+    .adamw = adamw,
+    .random = random,
+};
+
+}  // namespace needle::NEEDLE_ISA
