@@ -1,0 +1,159 @@
+// Reverse mode: walk the graph from the outputs to the leaves, adding up gradients.  (Lesson 03)
+//
+// Every node is visited once, after all nodes that use its output, so that its gradient is complete
+// when it is passed on (Griewank & Walther, Evaluating Derivatives, chapter 3).
+#include <unordered_map>
+#include <unordered_set>
+
+#include "needle/autograd/node.h"
+#include "needle/op/op.h"
+
+namespace needle {
+
+std::vector<Node*> topological_order(std::span<Node* const> roots) {
+  // Depth first; a node is finished when all its inputs are. The finishing order, reversed, puts
+  // every node before its inputs. The explicit stack holds (node, next input to look at).
+  std::vector<Node*> finished;
+  std::unordered_set<const Node*> seen;
+  std::vector<std::pair<Node*, size_t>> stack;
+  for (Node* root : roots) {
+    if (!seen.insert(root).second) continue;
+    stack.emplace_back(root, 0);
+    while (!stack.empty()) {
+      auto& [node, next] = stack.back();
+      if (next == node->inputs.size()) {
+        finished.push_back(node);
+        stack.pop_back();
+        continue;
+      }
+      Node* input = node->inputs[next++].node.get();
+      if (input && seen.insert(input).second) stack.emplace_back(input, 0);
+    }
+  }
+  return {finished.rbegin(), finished.rend()};
+}
+
+namespace {
+
+/// Adds `term` to `sum`. Outside of create_graph the buffer is reused if nobody else sees it.
+void accumulate(Tensor& sum, const Tensor& term) {
+  if (!sum.defined()) {
+    sum = term;
+    return;
+  }
+  const NDArray& array = sum.value();
+  if (grad_enabled() || !sum.sole_owner() || !array.is_contiguous()) {
+    sum = add(sum, term);
+    return;
+  }
+  const Kernels& k = kernels(array.device());
+  slot(k, &Kernels::binary, "add")(Binary::add, array.view(), term.value().view(), array.view());
+}
+
+/// Adds `dy` to what the user sees as .grad. Optimisers write to it and want it compact, so a
+/// gradient that is a view, or that somebody else holds too, is copied first.
+void keep_gradient(Node& node, Tensor dy) {
+  if (node.grad.defined()) {
+    accumulate(node.grad, dy);
+  } else if (grad_enabled() || (dy.sole_owner() && dy.value().is_contiguous())) {
+    node.grad = std::move(dy);
+  } else {
+    node.grad = Tensor(copy_of(dy.value()));
+  }
+}
+
+void check_gradient(const Node& node, size_t i, const Tensor& gradient) {
+  const Spec& spec = node.inputs[i].spec;
+  if (gradient.shape() != spec.shape || gradient.dtype() != spec.dtype) {
+    throw RuntimeError(str(node.name, ": the gradient of input ", i, " is ", gradient.dtype(), " ",
+                           gradient.shape(), ", but the input is ", spec.dtype, " ", spec.shape));
+  }
+}
+
+Tensor seed_gradient(const Tensor& output, const Tensor& gradient) {
+  if (!output.requires_grad()) {
+    throw RuntimeError("backward: this tensor needs no gradient: no input had requires_grad set");
+  }
+  if (!gradient.defined()) {
+    if (output.size() != 1) {
+      throw RuntimeError(str("backward: the tensor has shape ", output.shape(),
+                             "; only one element can be differentiated without gradient="));
+    }
+    return Tensor(filled(output.shape(), 1, output.dtype(), output.device()));
+  }
+  if (gradient.shape() != output.shape() || gradient.dtype() != output.dtype()) {
+    throw ValueError(str("backward: gradient= is ", gradient.dtype(), " ", gradient.shape(),
+                         ", but the tensor is ", output.dtype(), " ", output.shape()));
+  }
+  return gradient;
+}
+
+/// Runs backward from `outputs`. With `captured`, gradients of those nodes are put there and no
+/// .grad is touched; otherwise leaves and nodes with keeps_grad accumulate.
+void run_backward(const Tensors& outputs, const Tensors& gradients, BackwardOptions options,
+                  std::unordered_map<const Node*, Tensor>* captured) {
+  const GradMode mode(options.create_graph);
+  const bool keep = options.retain_graph || options.create_graph;
+  std::unordered_map<const Node*, Tensor> pending;
+  std::vector<Node*> roots;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Tensor seed = seed_gradient(outputs[i], i < gradients.size() ? gradients[i] : Tensor());
+    Node* root = outputs[i].node().get();
+    accumulate(pending[root], seed);
+    roots.push_back(root);
+  }
+  const std::vector<Node*> order = topological_order(roots);
+  pending.reserve(order.size());
+
+  for (Node* node : order) {
+    const auto found = pending.find(node);
+    if (found == pending.end()) continue;  // no gradient flows here
+    Tensor dy = std::move(found->second);
+    pending.erase(found);
+
+    if (captured) {
+      const auto wanted = captured->find(node);
+      if (wanted != captured->end()) wanted->second = dy;
+    } else if (node->inputs.empty()) {
+      keep_gradient(*node, std::move(dy));
+    } else if (node->keeps_grad) {
+      keep_gradient(*node, dy);
+    }
+    if (node->inputs.empty()) continue;
+
+    if (!node->op) {
+      throw RuntimeError(str(node->name,
+                             ": backward a second time through a graph that was freed; ",
+                             "pass retain_graph the first time"));
+    }
+    Tensors partial = node->op->gradient(dy, Context(*node));
+    for (size_t i = 0; i < node->inputs.size(); ++i) {
+      Node* input = node->inputs[i].node.get();
+      if (!input || !partial[i].defined()) continue;
+      check_gradient(*node, i, partial[i]);
+      accumulate(pending[input], std::exchange(partial[i], Tensor()));
+    }
+    if (!keep) node->use_up();
+  }
+}
+
+}  // namespace
+
+void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
+  run_backward({*this}, {gradient}, options, nullptr);
+}
+
+Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& gradients,
+             BackwardOptions options) {
+  std::unordered_map<const Node*, Tensor> captured;
+  for (const Tensor& input : inputs) {
+    if (!input.requires_grad()) throw RuntimeError("grad: an input needs no gradient");
+    captured[input.node().get()] = Tensor();
+  }
+  run_backward(outputs, gradients, options, &captured);
+  Tensors result;
+  for (const Tensor& input : inputs) result.push_back(captured[input.node().get()]);
+  return result;
+}
+
+}  // namespace needle

@@ -1,0 +1,43 @@
+// Comparisons: bool tensors, outside of any graph.  (Lesson 02)
+#include "needle/autograd/node.h"
+#include "needle/op/op.h"
+
+namespace needle {
+namespace {
+
+struct CompareOp final : Op {
+  Compare kind;
+
+  explicit CompareOp(Compare k) : kind(k) {}
+  const char* name() const override { return "compare"; }
+
+  Spec spec(Specs in) const override {
+    return {broadcast_shapes(name(), in[0].shape, in[1].shape), DType::bool_};
+  }
+
+  void forward(const Kernels& k, Arrays in, const NDArray& out) override {
+    slot(k, &Kernels::compare, name())(kind, in[0].broadcast_to(out.shape()).view(),
+                                       in[1].broadcast_to(out.shape()).view(), out.view());
+  }
+
+  // apply() hangs no node behind a bool output.
+  Tensors gradient(const Tensor&, const Context&) const override { return {}; }
+};
+
+}  // namespace
+
+Tensor compare(Compare kind, const Tensor& a, const Tensor& b) {
+  const DType dtype = promote(a.dtype(), b.dtype());
+  return apply_op<CompareOp>({cast(a, dtype), cast(b, dtype)}, kind);
+}
+
+Tensor equal(const Tensor& a, const Tensor& b) { return compare(Compare::equal, a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) { return compare(Compare::not_equal, a, b); }
+Tensor less(const Tensor& a, const Tensor& b) { return compare(Compare::less, a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) { return compare(Compare::less_equal, a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return compare(Compare::greater, a, b); }
+Tensor greater_equal(const Tensor& a, const Tensor& b) {
+  return compare(Compare::greater_equal, a, b);
+}
+
+}  // namespace needle

@@ -1,0 +1,67 @@
+// embedding: rows of a table by index.  (Lesson 06)
+#include "needle/autograd/node.h"
+#include "needle/op/op.h"
+
+namespace needle {
+namespace {
+
+/// Inputs: table (rows, ...), index (...) int64.
+struct Embedding final : Op {
+  const char* name() const override { return "embedding"; }
+
+  Spec spec(Specs in) const override {
+    Shape shape = in[1].shape;
+    for (int axis = 1; axis < in[0].shape.ndim(); ++axis) shape.push_back(in[0].shape[axis]);
+    return {shape, in[0].dtype};
+  }
+
+  void forward(const Kernels& k, Arrays in, const NDArray& out) override {
+    slot(k, &Kernels::gather, name())(in[0].view(), in[1].view(), out.view());
+  }
+
+  uint32_t saves() const override { return kInput1; }
+  Tensors gradient(const Tensor& dy, const Context& c) const override;
+};
+
+/// Rows of x added into a table of zeros: the gradient of embedding. Inputs: x, index.
+struct ScatterRows final : Op {
+  Shape table;
+
+  explicit ScatterRows(const Shape& t) : table(t) {}
+  const char* name() const override { return "scatter_rows"; }
+  Spec spec(Specs in) const override { return {table, in[0].dtype}; }
+
+  void forward(const Kernels& k, Arrays in, const NDArray& out) override {
+    fill(out, 0);
+    slot(k, &Kernels::scatter_add, name())(in[1].view(), in[0].view(), out.view());
+  }
+
+  uint32_t saves() const override { return kInput1; }
+  Tensors gradient(const Tensor& dy, const Context& c) const override {
+    return {apply_op<Embedding>({dy, c.input(1)}), Tensor()};
+  }
+};
+
+Tensors Embedding::gradient(const Tensor& dy, const Context& c) const {
+  return {apply_op<ScatterRows>({dy, c.input(1)}, c.shape(0)), Tensor()};
+}
+
+}  // namespace
+
+Tensor embedding(const Tensor& table, const Tensor& index) {
+  if (index.dtype() != DType::int64 && index.dtype() != DType::int32) {
+    throw TypeError(str("embedding: the index is ", index.dtype(), ", not int64"));
+  }
+  if (table.ndim() == 0) throw ValueError("embedding: the table is a scalar; wanted (rows, ...)");
+  const Tensor rows = cast(index, DType::int64);
+  const NDArray host = contiguous(to_device(rows.value(), Device{}));
+  for (int64_t i = 0; i < host.size(); ++i) {
+    const int64_t row = host.data<int64_t>()[i];
+    if (row < 0 || row >= table.shape(0)) {
+      throw IndexError(str("embedding: index ", row, " is not in [0, ", table.shape(0), ")"));
+    }
+  }
+  return apply_op<Embedding>({table, rows});
+}
+
+}  // namespace needle
