@@ -49,8 +49,8 @@ Shape infer_shape(const char* name, const Shape& shape, int64_t size) {
     } else if (shape[i] < 0) {
       throw ValueError(str(name, ": shape ", shape, " has ",
                            shape[i] == -1 ? "more than one -1" : "a negative size"));
-    } else {
-      known *= shape[i];
+    } else if (__builtin_mul_overflow(known, shape[i], &known)) {
+      throw ValueError(str(name, ": shape ", shape, " has more elements than can be counted"));
     }
   }
   if (inferred >= 0 && known != 0) out[inferred] = size / known;
@@ -143,7 +143,8 @@ NDArray NDArray::broadcast_to(const Shape& shape) const {
 NDArray NDArray::slice(int64_t axis, const Slice& slice) const {
   const int i = normalize_axis("slice", axis, ndim());
   const int64_t size = view_.shape[i];
-  const int64_t step = slice.step;
+  // A step beyond the size finds one element, like one just beyond it, which cannot overflow.
+  const int64_t step = std::clamp(slice.step, -size - 1, size + 1);
   if (step == 0) throw ValueError("slice: the step must not be 0");
   // Python's rule: a positive step walks inside [0, size], a negative one inside [-1, size - 1].
   const int64_t low = step > 0 ? 0 : -1;

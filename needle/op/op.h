@@ -173,7 +173,7 @@ class Generator {
   uint64_t seed() const { return seed_; }
   uint64_t offset() const { return offset_; }
   void set_state(uint64_t seed, uint64_t offset) { seed_ = seed, offset_ = offset; }
-  /// Reserves `count` numbers of the stream; returns the index of the first.
+  /// Reserves `count` numbers of the stream; returns the index of the first. Thread-safe.
   uint64_t take(int64_t count);
 
  private:

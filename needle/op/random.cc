@@ -1,5 +1,6 @@
 // Random tensors from a counter-based stream.  (Lesson 02)
 #include <algorithm>
+#include <atomic>
 
 #include "needle/backend/random.h"
 #include "needle/backend/registry.h"
@@ -8,10 +9,9 @@
 namespace needle {
 
 uint64_t Generator::take(int64_t count) {
-  const uint64_t first = offset_;
   // Blocks of Philox give four numbers; starting at a whole one keeps Box-Muller pairs together.
-  offset_ += (static_cast<uint64_t>(count) + 3) & ~uint64_t{3};
-  return first;
+  const uint64_t reserved = (static_cast<uint64_t>(count) + 3) & ~uint64_t{3};
+  return std::atomic_ref(offset_).fetch_add(reserved);
 }
 
 Generator& default_generator() {

@@ -145,7 +145,9 @@ Tensor arg_reduce(ArgReduce kind, const Tensor& x, std::optional<int64_t> axis, 
 
 /// How many elements of x one result is made of.
 double count(const Tensor& x, const Tensor& result) {
-  return result.size() ? static_cast<double>(x.size() / result.size()) : 0;
+  if (result.size() == 0) return 0;
+  const int64_t elements = x.size() / result.size();
+  return static_cast<double>(elements);
 }
 
 Tensor floating(const Tensor& x) { return is_floating(x.dtype()) ? x : cast(x, DType::float32); }

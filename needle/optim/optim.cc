@@ -62,23 +62,31 @@ std::map<std::string, NDArray> Optimizer::state() {
 }
 
 void Optimizer::load_state(const std::map<std::string, NDArray>& state) {
-  size_t known = 0;
+  // Everything is checked before anything is copied.
+  struct Target {
+    Buffers* arrays;
+    size_t i;
+  };
+  std::map<std::string, Target> targets;
   for (const auto& [name, arrays] : buffers()) {
-    for (size_t i = 0; i < arrays->size(); ++i) {
-      const auto found = state.find(str(name, ".", i));
-      if (found == state.end()) continue;
-      const NDArray& p = parameters_[i].value();
-      if (found->second.shape() != p.shape()) {
-        throw ValueError(str("load_state: ", found->first, " has shape ", found->second.shape(),
-                             ", its parameter ", p.shape()));
-      }
-      assign(buffer(*arrays, i, p), to_device(found->second, p.device()));
-      ++known;
+    for (size_t i = 0; i < arrays->size(); ++i) targets[str(name, ".", i)] = {arrays, i};
+  }
+  for (const auto& [name, array] : state) {
+    const auto found = targets.find(name);
+    if (found == targets.end()) {
+      throw ValueError(
+          str("load_state: ", name, " belongs to none of the ", parameters_.size(), " parameters"));
+    }
+    const Shape& shape = parameters_[found->second.i].value().shape();
+    if (array.shape() != shape) {
+      throw ValueError(
+          str("load_state: ", name, " has shape ", array.shape(), ", its parameter ", shape));
     }
   }
-  if (known != state.size()) {
-    throw ValueError(str("load_state: ", state.size() - known, " of ", state.size(),
-                         " entries belong to no parameter"));
+  for (const auto& [name, array] : state) {
+    const auto [arrays, i] = targets.at(name);
+    const NDArray& p = parameters_[i].value();
+    assign(buffer(*arrays, i, p), to_device(array, p.device()));
   }
 }
 
@@ -132,7 +140,8 @@ void Adam::update(size_t i, const NDArray& p, const NDArray& gradient) {
 }
 
 double step_decay(int64_t step, int64_t step_size, double gamma) {
-  return std::pow(gamma, static_cast<double>(step / step_size));
+  const int64_t drops = step / step_size;
+  return std::pow(gamma, static_cast<double>(drops));
 }
 
 double cosine_annealing(int64_t step, int64_t total, double floor) {

@@ -70,7 +70,8 @@ struct AdamOptions {
 /// Kingma & Ba (arXiv 1412.6980); weight decay added to the gradient.
 class Adam : public Optimizer {
  public:
-  Adam(Tensors parameters, const AdamOptions& options = {}) : Adam(parameters, options, false) {}
+  Adam(Tensors parameters, const AdamOptions& options = {})
+      : Adam(std::move(parameters), options, false) {}
 
  protected:
   Adam(Tensors parameters, const AdamOptions& options, bool decoupled);

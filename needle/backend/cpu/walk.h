@@ -131,12 +131,20 @@ void pieces(const Walk<N>& w, Piece<U, T> f) {
     const bool direct = stride[0] == static_cast<int64_t>(sizeof(U));
     bool compact = direct;
     for (int k = 1; k < N; ++k) compact &= stride[k] == static_cast<int64_t>(sizeof(T));
+    // A broadcast operand is the same in every piece.
+    for (int k = 1; k < N; ++k) {
+      const T* first = reinterpret_cast<const T*>(at[k]);
+      for (int64_t i = 0; stride[k] == 0 && i < (n < kPiece ? n : kPiece); ++i)
+        in[k - 1][i] = *first;
+    }
     const int64_t step = compact ? n : kPiece;
     for (int64_t i = 0; i < n; i += step) {
       const int64_t m = n - i < step ? n - i : step;
       const T* from[N - 1];
       for (int k = 1; k < N; ++k) {
-        from[k - 1] = gather_piece<T>(at[k] + i * stride[k], stride[k], m, in[k - 1]);
+        from[k - 1] = stride[k] == 0
+                          ? in[k - 1]
+                          : gather_piece<T>(at[k] + i * stride[k], stride[k], m, in[k - 1]);
       }
       U* to = direct ? reinterpret_cast<U*>(at[0]) + i : out;
       f(m, to, from);
