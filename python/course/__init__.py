@@ -1,0 +1,1 @@
+"""The course tool: sets up, builds, trains, serves and tests needle. Start it as `./course`."""

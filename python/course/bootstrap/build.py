@@ -1,0 +1,105 @@
+"""Configures with Meson and builds with ninja, both of .venv, and shows how far it is."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from ..paths import ROOT, VENV, shown
+from .steps import SetupError, Step, failure, log_path, run_logged
+
+PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] (.*)")
+FAULT = re.compile(r"(: (fatal )?error: |undefined reference|: error:|^ninja: error:)")
+CONTEXT = re.compile(r"(: In |^In file included|^ +from )")
+COLOUR = re.compile("\x1b\\[[0-9;]*[mK]")
+SHOWN_LINES = 20
+SANITIZE_OPTIONS = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dpython=disabled"]
+
+
+def build(folder: Path, options: list[str] | None = None, targets: list[str] | None = None) -> None:
+    """Brings a build folder up to date; raises SetupError with the compiler's first error."""
+    _configure(folder, options or [])
+    name = f"build-{folder.name}.log"
+    with Step(f"Build {shown(folder)}") as step:
+
+        def on_line(line: str) -> None:
+            if match := PROGRESS.match(line):
+                done, total, what = match.groups()
+                step.report(f"[{done}/{total}] {what.split()[-1] if what else ''}")
+
+        jobs = os.environ.get("NINJA_JOBS", "")
+        command = [_tool("ninja"), "-C", folder, *(["-j", jobs] if jobs else []), *(targets or [])]
+        if run_logged(command, name, on_line=on_line, env=_environment()):
+            step.report()
+            raise SetupError(f"The build failed.\n{_first_error(name)}")
+    _link_module(folder)
+
+
+def _link_module(folder: Path) -> None:
+    """Puts a link to the built module into the package, so that `import needle` finds it."""
+    for module in (folder / "python").glob("_core*.so"):
+        link = ROOT / "python" / "needle" / module.name
+        target = os.path.relpath(module, link.parent)
+        if not link.is_symlink() or str(link.readlink()) != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+
+
+def _configure(folder: Path, options: list[str]) -> None:
+    if not (ROOT / "meson.build").exists():
+        raise SetupError("There is no meson.build: this is not a complete copy of needle.")
+    if (folder / "build.ninja").exists() and _source_root(folder) == str(ROOT):
+        return
+    # A folder without build.ninja, or made for another place, is of no use.
+    shutil.rmtree(folder, ignore_errors=True)
+    with Step(f"Configure {shown(folder)}") as step:
+        step.report("meson setup")
+        name = f"meson-{folder.name}.log"
+        command = [_tool("meson"), "setup", folder, ROOT, "--buildtype=debugoptimized", *options]
+        if run_logged(command, name, on_line=step.report, env=_environment(), cwd=ROOT):
+            raise failure("meson could not configure the build.", name)
+
+
+def _source_root(folder: Path) -> str:
+    """Where the folder's sources are, by Meson's own record; "" if there is no sound record."""
+    record = folder / "meson-info" / "meson-info.json"
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["directories"]["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _tool(name: str) -> Path:
+    tool = VENV / "bin" / name
+    if not tool.exists():
+        raise SetupError(f"{shown(tool)} is missing. Start ./course build, which installs it.")
+    return tool
+
+
+def _environment() -> dict[str, str]:
+    """The venv first in PATH, so that Meson finds its Python, pybind11 and ninja."""
+    env = dict(os.environ)
+    env["PATH"] = f"{VENV / 'bin'}{os.pathsep}{env.get('PATH', '')}"
+    env["VIRTUAL_ENV"] = str(VENV)
+    env["NINJA_STATUS"] = "[%f/%t] "
+    env["LC_ALL"] = "C.UTF-8"
+    return env
+
+
+def _first_error(name: str) -> str:
+    """The first error of the log with what stands around it, not the pages that follow from it."""
+    text = COLOUR.sub("", log_path(name).read_text(encoding="utf-8", errors="replace"))
+    lines = text.splitlines()
+    where = next((i for i, line in enumerate(lines) if FAULT.search(line)), None)
+    if where is None:
+        part = lines[-SHOWN_LINES:]
+    else:
+        start = where
+        while start > 0 and CONTEXT.search(lines[start - 1]):
+            start -= 1
+        end = next(
+            (i for i in range(where + 1, len(lines)) if PROGRESS.match(lines[i])), len(lines)
+        )
+        part = [line for line in lines[start : min(end, start + SHOWN_LINES)] if len(line) < 1000]
+    return "\n".join("    " + line for line in part) + f"\n  Full log: {shown(log_path(name))}"

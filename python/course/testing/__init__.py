@@ -1,0 +1,1 @@
+"""`./course test`: suites that run different kinds of checks and count them alike."""

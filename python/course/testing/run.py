@@ -1,0 +1,107 @@
+"""The suites, their order, and the last line."""
+
+import os
+from collections.abc import Callable
+
+from rich.console import Console
+
+from ..bootstrap.build import SANITIZE_OPTIONS, build
+from ..bootstrap.steps import SetupError
+from ..errors import CourseError
+from ..paths import RELEASE, SANITIZE
+from .doctest_suite import run_doctest
+from .lint import run_lint
+from .process import stream
+from .pytest_suite import run_pytest
+from .recorder import Counts, Recorder
+
+LAYERS = "tests/python/test_layers.py"
+FUZZ_INPUTS = 10000
+FUZZ_SECONDS = 900
+SANITIZER_ENVIRONMENT = {
+    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+}
+
+
+def layers(recorder: Recorder, pattern: str | None) -> None:
+    """Which folder includes which."""
+    run_pytest(recorder, [LAYERS], pattern)
+
+
+def unit(recorder: Recorder, pattern: str | None) -> None:
+    """C++ unit tests."""
+    run_doctest(recorder, RELEASE / "tests" / "unit", pattern)
+
+
+def conformance(recorder: Recorder, pattern: str | None) -> None:
+    """Every kernel of every backend against the reference."""
+    run_doctest(recorder, RELEASE / "tests" / "conformance", pattern)
+
+
+def python(recorder: Recorder, pattern: str | None) -> None:
+    """The library from Python."""
+    run_pytest(recorder, ["tests/python", f"--ignore={LAYERS}"], pattern)
+
+
+def e2e(recorder: Recorder, pattern: str | None) -> None:
+    """Whole programs."""
+    run_pytest(recorder, ["tests/e2e"], pattern)
+
+
+def lint(recorder: Recorder, _pattern: str | None) -> None:
+    """Layout and style."""
+    run_lint(recorder)
+
+
+def sanitize(recorder: Recorder, pattern: str | None) -> None:
+    """The C++ tests again with AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzer."""
+    try:
+        build(SANITIZE, SANITIZE_OPTIONS)
+    except SetupError as error:
+        recorder.failed("build", str(error))
+        return
+    env = dict(os.environ) | SANITIZER_ENVIRONMENT
+    for name in ["unit", "conformance"]:
+        run_doctest(recorder, SANITIZE / "tests" / name, pattern, env)
+    fuzzer = SANITIZE / "tests" / "fuzz_checkpoint"
+    if fuzzer.exists() and not pattern:
+        recorder.now("fuzz_checkpoint")
+        said: list[str] = []
+        fault = stream([fuzzer, str(FUZZ_INPUTS)], said.append, FUZZ_SECONDS, env)
+        if fault:
+            recorder.failed("fuzz_checkpoint", "\n".join([*said[-30:], fault]))
+        else:
+            recorder.passed()
+
+
+SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
+    "layers": layers,
+    "unit": unit,
+    "conformance": conformance,
+    "python": python,
+    "e2e": e2e,
+    "lint": lint,
+    "sanitize": sanitize,
+}
+# Suites whose tests have names, which a pattern can choose from.
+WITH_NAMES = ["layers", "unit", "conformance", "python", "e2e"]
+
+
+def run_suites(console: Console, names: list[str], pattern: str | None) -> int:
+    """Runs the named suites, or all, in order; exit status 0 if nothing failed."""
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        raise CourseError(f"There is no suite {unknown[0]!r}. The suites are: {' '.join(SUITES)}.")
+    chosen = names or (WITH_NAMES if pattern else list(SUITES))
+    strict = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+    total = Counts()
+    for name in dict.fromkeys(chosen):
+        with Recorder(console, name, strict) as recorder:
+            SUITES[name](recorder, pattern)
+        total += recorder.close(may_be_empty=pattern is not None)
+    if total.total == 0:
+        console.print(f"No test has {pattern!r} in its name.", highlight=False)
+        total += Counts(failed=1)
+    console.print(str(total), highlight=False)
+    return 1 if total.failed else 0

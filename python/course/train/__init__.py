@@ -1,0 +1,1 @@
+"""Training of a small decoder on one text file, interruptible and resumable bit for bit."""
