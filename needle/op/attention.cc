@@ -71,7 +71,10 @@ struct Attention final : Op {
     const Tensor v = reshape(c.input(2), spread);
     const Tensor g = reshape(dy, grouped);
     Tensor scores = mul(matmul(q, transpose(k, -1, -2)), scale);
-    if (causal) scores = where(visible(qs[2], ks[2]), scores, scalar_like(scores, -INFINITY));
+    if (causal) {
+      const Tensor seen = to_device(visible(qs[2], ks[2]), scores.device());
+      scores = where(seen, scores, scalar_like(scores, -INFINITY));
+    }
     const Tensor p = softmax(scores);
     const Tensor dp = matmul(g, transpose(v, -1, -2));
     const Tensor ds = mul(mul(p, sub(dp, sum(mul(dp, p), Shape{-1}, true))), scale);
