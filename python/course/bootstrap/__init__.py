@@ -6,6 +6,7 @@ Standard library only, because it runs on a bare system's python3 before .venv e
 import fcntl
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from .build import build
 from .steps import SetupError
 
 NEED_BUILD = {"demo", "test", "train", "serve"}
+# These run the programs alone: the C++ tests need not be compiled for them.
+RUN_ONLY = {"demo", "train", "serve"}
+PROGRAMS = ["needle-serve", f"python/_core{sysconfig.get_config_var('EXT_SUFFIX')}"]
 NEED_TEST = {"test"}
 HELP = {"-h", "--help"}
 
@@ -53,7 +57,7 @@ def prepare(command: str, help_only: bool = False) -> None:
                 debian.install({group})
                 venv.install(group)
         if command in NEED_BUILD and not help_only:
-            build(RELEASE)
+            build(RELEASE, targets=PROGRAMS if command in RUN_ONLY else None)
 
 
 @contextmanager

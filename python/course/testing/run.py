@@ -18,6 +18,8 @@ from .recorder import Counts, Recorder
 LAYERS = "tests/python/test_layers.py"
 FUZZ_INPUTS = 10000
 FUZZ_SECONDS = 900
+# Test programs in tests/ that run with sanitizers: two of doctest, and the fuzzer.
+SANITIZED = ["unit", "conformance", "fuzz_checkpoint"]
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -57,20 +59,21 @@ def lint(recorder: Recorder, _pattern: str | None) -> None:
 def sanitize(recorder: Recorder, pattern: str | None) -> None:
     """The C++ tests again with AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzer."""
     try:
-        build(SANITIZE, SANITIZE_OPTIONS)
+        build(SANITIZE, SANITIZE_OPTIONS, [f"tests/{name}" for name in SANITIZED])
     except SetupError as error:
         recorder.failed("build", str(error))
         return
     env = dict(os.environ) | SANITIZER_ENVIRONMENT
-    for name in ["unit", "conformance"]:
+    *suites, fuzzer = SANITIZED
+    for name in suites:
         run_doctest(recorder, SANITIZE / "tests" / name, pattern, env)
-    fuzzer = SANITIZE / "tests" / "fuzz_checkpoint"
-    if fuzzer.exists() and not pattern:
-        recorder.now("fuzz_checkpoint")
+    if not pattern:
+        recorder.now(fuzzer)
         said: list[str] = []
-        fault = stream([fuzzer, str(FUZZ_INPUTS)], said.append, FUZZ_SECONDS, env)
+        program = SANITIZE / "tests" / fuzzer
+        fault = stream([program, str(FUZZ_INPUTS)], said.append, FUZZ_SECONDS, env)
         if fault:
-            recorder.failed("fuzz_checkpoint", "\n".join([*said[-30:], fault]))
+            recorder.failed(fuzzer, "\n".join([*said[-30:], fault]))
         else:
             recorder.passed()
 
