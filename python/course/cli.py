@@ -10,6 +10,7 @@ from rich.console import Console
 from .bootstrap.steps import SetupError
 from .errors import CourseError
 from .paths import DEMO, RELEASE, SANITIZE, shown
+from .train.options import TrainOptions
 
 app = typer.Typer(
     name="./course",
@@ -105,24 +106,29 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model in --out.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Decides weights and order of the data.")] = 1,
-    vocab_size: Annotated[int, typer.Option(help="Tokens of the tokenizer.")] = 1024,
-    hidden_size: Annotated[int, typer.Option(help="Width of the model.")] = 192,
-    layers: Annotated[int, typer.Option(help="Blocks of the model.")] = 4,
-    heads: Annotated[int, typer.Option(help="Attention heads.")] = 6,
-    kv_heads: Annotated[int, typer.Option(help="Key and value heads.")] = 2,
-    seq: Annotated[int, typer.Option(help="Context length in tokens.")] = 256,
-    batch: Annotated[int, typer.Option(help="Sequences in a step.")] = 8,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
-    warmup: Annotated[int, typer.Option(help="Steps until the peak.")] = 40,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's decay.")] = 0.1,
-    threads: Annotated[int, typer.Option(help="Threads; 0: all.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Decides weights and order of the data.")
+    ] = TrainOptions.seed,
+    vocab_size: Annotated[
+        int, typer.Option(help="Tokens of the tokenizer.")
+    ] = TrainOptions.vocab_size,
+    hidden_size: Annotated[
+        int, typer.Option(help="Width of the model.")
+    ] = TrainOptions.hidden_size,
+    layers: Annotated[int, typer.Option(help="Blocks of the model.")] = TrainOptions.layers,
+    heads: Annotated[int, typer.Option(help="Attention heads.")] = TrainOptions.heads,
+    kv_heads: Annotated[int, typer.Option(help="Key and value heads.")] = TrainOptions.kv_heads,
+    seq: Annotated[int, typer.Option(help="Context length in tokens.")] = TrainOptions.seq,
+    batch: Annotated[int, typer.Option(help="Sequences in a step.")] = TrainOptions.batch,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = TrainOptions.lr,
+    warmup: Annotated[int, typer.Option(help="Steps until the peak.")] = TrainOptions.warmup,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's decay.")] = TrainOptions.weight_decay,
+    threads: Annotated[int, typer.Option(help="Threads; 0: all.")] = TrainOptions.threads,
 ) -> None:
     """Train a tokenizer and a decoder on a text file.
 
     Ctrl-C finishes the step, saves, prints how to resume, and exits with status 130.
     """
-    from .train.options import TrainOptions
     from .train_command import train as run_train
 
     given = {

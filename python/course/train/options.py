@@ -21,8 +21,8 @@ class TrainOptions:
     layers: int = 4
     heads: int = 6
     kv_heads: int = 2
-    seq: int = 256
-    batch: int = 8
+    seq: int = 512
+    batch: int = 4
     lr: float = 3e-3
     warmup: int = 40
     weight_decay: float = 0.1
