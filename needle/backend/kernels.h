@@ -81,7 +81,7 @@ struct Kernels {
   // --- elementwise; all operands already have the shape of `out` ---
   /// All dtypes for neg, abs, relu (not bool); floating for the rest. gelu is the exact (erf) form.
   void (*unary)(Unary op, const View& x, const View& out);
-  /// dx = dy * op'(x). floating; neg, abs and rsqrt among them. `y` = op(x).
+  /// dx = dy * op'(x). floating; `y` = op(x). The slope of abs and relu at 0 is 0.
   void (*unary_backward)(Unary op, const View& x, const View& y, const View& dy, const View& dx);
   /// All dtypes but bool; div and pow floating only.
   void (*binary)(Binary op, const View& a, const View& b, const View& out);
@@ -116,7 +116,8 @@ struct Kernels {
                         const View& rstd, const View& dy, const View& dx, const View& dweight,
                         const View& dbias);
   /// loss[i] = lse[i] - logits[i, labels[i]], lse = log(sum(exp(row))). logits (n, c) floating,
-  /// labels (n,) int64 in [0, c) or -100 (row ignored: loss 0); loss, lse (n,).
+  /// labels (n,) int64 in [0, c) or -100 (row ignored: loss 0); loss, lse (n,). lse is written for
+  /// ignored rows too.
   void (*cross_entropy)(const View& logits, const View& labels, const View& loss, const View& lse);
   /// dlogits = dloss * (softmax(logits) - one_hot(labels)), 0 in ignored rows.
   void (*cross_entropy_backward)(const View& logits, const View& labels, const View& lse,
@@ -135,7 +136,8 @@ struct Kernels {
   void (*rotary)(bool inverse, const View& x, const View& cos, const View& sin, const View& out);
   /// softmax(q k^T * scale + mask) v, one pass. q, out (batch, heads, tq, d), k, v (batch, kv_heads,
   /// tk, d), heads a multiple of kv_heads: query head h reads key head h / (heads / kv_heads).
-  /// causal: query i sees keys j <= i + tk - tq. lse (batch, heads, tq): log of the row sums.
+  /// causal: query i sees keys j <= i + tk - tq; one that sees none gets 0 and lse -inf.
+  /// lse (batch, heads, tq): log of the row sums.
   void (*attention)(bool causal, double scale, const View& q, const View& k, const View& v,
                     const View& out, const View& lse);
   void (*attention_backward)(bool causal, double scale, const View& q, const View& k, const View& v,
