@@ -38,22 +38,22 @@ void KVCache::copy_from(const KVCache& other) {
   }
 }
 
-RotaryTable::RotaryTable(const Config& config) {
+RotaryAngles::RotaryAngles(const Config& config, int64_t start, int64_t count, Device device) {
   const int64_t half = config.head_dim / 2;
-  const NDArray c = NDArray::empty({config.max_position_embeddings, half}, DType::float32);
-  const NDArray s = NDArray::empty(c.shape(), DType::float32);
+  const NDArray c = NDArray::empty({count, half}, DType::float32);
+  const NDArray s = NDArray::empty({count, half}, DType::float32);
   for (int64_t i = 0; i < half; ++i) {
     const double exponent = static_cast<double>(2 * i) / static_cast<double>(config.head_dim);
     // float32 on purpose: the models were trained with angles rounded like this.
     const float frequency = static_cast<float>(1 / std::pow(config.rope_theta, exponent));
-    for (int64_t position = 0; position < config.max_position_embeddings; ++position) {
-      const float angle = static_cast<float>(position) * frequency;
-      c.data<float>()[position * half + i] = std::cos(angle);
-      s.data<float>()[position * half + i] = std::sin(angle);
+    for (int64_t row = 0; row < count; ++row) {
+      const float angle = static_cast<float>(start + row) * frequency;
+      c.data<float>()[row * half + i] = std::cos(angle);
+      s.data<float>()[row * half + i] = std::sin(angle);
     }
   }
-  cos = Tensor(c);
-  sin = Tensor(s);
+  cos = Tensor(to_device(c, device));
+  sin = Tensor(to_device(s, device));
 }
 
 Attention::Attention(const Config& config)
@@ -72,18 +72,15 @@ void Attention::members(nn::Members& visit) {
   visit.module("o_proj", o_proj_);
 }
 
-Tensor Attention::forward(const Tensor& x, const RotaryTable& rotary, KVCache* cache, int layer) {
+Tensor Attention::forward(const Tensor& x, const RotaryAngles& rotary, KVCache* cache, int layer) {
   const int64_t batch = x.shape(0);
   const int64_t seq = x.shape(1);
-  const int64_t start = cache ? cache->length() : 0;
   // (batch, seq, heads * d) -> (batch, heads, seq, d): a view.
   const auto heads = [&](const Tensor& y, int64_t count) {
     return transpose(reshape(y, {batch, seq, count, head_dim_}), 1, 2);
   };
-  const Tensor cos = slice(rotary.cos, 0, {start, start + seq, 1});  // (seq, d / 2)
-  const Tensor sin = slice(rotary.sin, 0, {start, start + seq, 1});
-  const Tensor q = rotary_embedding(heads(q_proj_(x), heads_), cos, sin);
-  Tensor k = rotary_embedding(heads(k_proj_(x), kv_heads_), cos, sin);
+  const Tensor q = rotary_embedding(heads(q_proj_(x), heads_), rotary.cos, rotary.sin);
+  Tensor k = rotary_embedding(heads(k_proj_(x), kv_heads_), rotary.cos, rotary.sin);
   Tensor v = heads(v_proj_(x), kv_heads_);
   if (cache) std::tie(k, v) = cache->append(layer, k, v);
   const Tensor y = scaled_dot_product_attention(q, k, v, /*causal=*/true);
@@ -118,7 +115,7 @@ void Block::members(nn::Members& visit) {
   visit.module("mlp", mlp_);
 }
 
-Tensor Block::forward(const Tensor& x, const RotaryTable& rotary, KVCache* cache, int layer) {
+Tensor Block::forward(const Tensor& x, const RotaryAngles& rotary, KVCache* cache, int layer) {
   const Tensor y = add(x, self_attn_.forward(input_layernorm_(x), rotary, cache, layer));
   return add(y, mlp_(post_attention_layernorm_(y)));
 }
@@ -130,7 +127,6 @@ static Config checked(Config config) {
 
 Decoder::Decoder(const Config& config)
     : config_(checked(config)),
-      rotary_(config_),
       embed_tokens_(config_.vocab_size, config_.hidden_size),
       norm_(config_.hidden_size, config_.rms_norm_eps) {
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
@@ -155,15 +151,17 @@ Tensor Decoder::hidden(const Tensor& tokens, KVCache* cache) {
   if (tokens.ndim() != 2) {
     throw ValueError(str("Decoder: tokens ", tokens.shape(), "; wanted (batch, seq)"));
   }
-  const int64_t stop = (cache ? cache->length() : 0) + tokens.shape(1);
+  const int64_t start = cache ? cache->length() : 0;
+  const int64_t stop = start + tokens.shape(1);
   const int64_t limit = cache ? cache->capacity() : config_.max_position_embeddings;
   if (stop > limit) {
     throw ValueError(str("Decoder: ", stop, " positions are more than the ", limit,
                          cache ? " the cache has room for" : " the model knows"));
   }
+  const RotaryAngles rotary(config_, start, tokens.shape(1), tokens.device());
   Tensor x = embed_tokens_(tokens);
   for (size_t i = 0; i < layers_.size(); ++i) {
-    x = layers_[i]->forward(x, rotary_, cache, static_cast<int>(i));
+    x = layers_[i]->forward(x, rotary, cache, static_cast<int>(i));
   }
   if (cache) cache->advance(tokens.shape(1));
   return norm_(x);

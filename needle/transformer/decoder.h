@@ -35,9 +35,10 @@ class KVCache {
   std::vector<std::pair<NDArray, NDArray>> layers_;
 };
 
-/// cos and sin (max_position_embeddings, head_dim / 2) of position * theta^(-2i / head_dim).
-struct RotaryTable {
-  explicit RotaryTable(const Config& config);
+/// cos and sin (count, head_dim / 2) of position * theta^(-2i / head_dim), for the positions from
+/// `start`. Made for each pass: cheap beside the pass, and no memory for positions never used.
+struct RotaryAngles {
+  RotaryAngles(const Config& config, int64_t start, int64_t count, Device device);
   Tensor cos, sin;
 };
 
@@ -46,7 +47,7 @@ class Attention : public nn::Module {
   explicit Attention(const Config& config);
   void members(nn::Members& visit) override;
   /// x (batch, seq, hidden); the positions are those behind the cache, or 0 ... without one.
-  Tensor forward(const Tensor& x, const RotaryTable& rotary, KVCache* cache, int layer);
+  Tensor forward(const Tensor& x, const RotaryAngles& rotary, KVCache* cache, int layer);
 
  private:
   int64_t heads_, kv_heads_, head_dim_;
@@ -68,7 +69,7 @@ class Block : public nn::Module {
  public:
   explicit Block(const Config& config);
   void members(nn::Members& visit) override;
-  Tensor forward(const Tensor& x, const RotaryTable& rotary, KVCache* cache, int layer);
+  Tensor forward(const Tensor& x, const RotaryAngles& rotary, KVCache* cache, int layer);
 
  private:
   nn::RMSNorm input_layernorm_, post_attention_layernorm_;
@@ -94,7 +95,6 @@ class Decoder : public nn::Module {
   Tensor head(const Tensor& x);
 
   Config config_;
-  RotaryTable rotary_;
   nn::Embedding embed_tokens_;
   std::vector<std::unique_ptr<Block>> layers_;
   nn::RMSNorm norm_;
