@@ -2,8 +2,8 @@
 //
 // oneTBB, not OpenMP: there the end of every loop waits until all threads of the team have come by.
 // On a machine that has other things to do, a thread that is not running then holds up the others
-// for a whole time slice, hundreds of times a second: a training step took 20 times as long beside
-// two busy processes. Here a piece that no thread has picked up is done by the caller.
+// for a whole time slice, hundreds of times a second: beside busy compilers a training step took
+// more than ten times as long. Here a piece that no thread has picked up is done by the caller.
 #include "needle/backend/cpu/parallel.h"
 
 #include <oneapi/tbb/parallel_for.h>
