@@ -143,7 +143,7 @@ class Trainer {
 }  // namespace
 
 void train_bpe(std::string_view text, size_t vocab_size, TokenizerParts& parts) {
-  std::vector<std::string>& tokens = parts.tokens;
+  std::deque<std::string>& tokens = parts.tokens;
   std::array<int, 256> byte_ids;
   for (const unsigned char b : bytes_in_alphabet_order()) {
     byte_ids[b] = static_cast<int>(tokens.size());

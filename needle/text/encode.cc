@@ -141,16 +141,16 @@ std::vector<int> Tokenizer::encode(std::string_view text) const {
   }
   size_t begin = 0;  // of the text since the last added token
   for (size_t at = 0; at < text.size();) {
-    const auto found = std::find_if(literal_.begin(), literal_.end(), [&](const AddedToken& token) {
-      return text.substr(at).starts_with(token.content);
+    const auto found = std::find_if(literal_.begin(), literal_.end(), [&](size_t i) {
+      return text.substr(at).starts_with(parts_.added[i].content);
     });
     if (found == literal_.end()) {
       ++at;
       continue;
     }
     plain(text.substr(begin, at - begin));
-    encoder.add(found->id);
-    at += found->content.size();
+    encoder.add(parts_.added[*found].id);
+    at += parts_.added[*found].content.size();
     begin = at;
   }
   plain(text.substr(begin));

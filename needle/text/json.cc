@@ -2,22 +2,19 @@
 // 06)
 #include "needle/text/json.h"
 
-#include <cerrno>
-#include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <memory>
-#include <vector>
+#include <algorithm>
+#include <utility>
 
 namespace needle::text {
 namespace {
 
-// Receives the parser's events and builds the document. Invariant: stack_ holds the open
-// containers, outermost first; a pointer stays valid because a container grows only while it is the
-// innermost.
+// Receives the parser's events and builds the document. Invariant: open_ holds the containers that
+// are not closed, outermost first; a pointer stays valid because a container grows only while it is
+// the innermost.
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  Builder(std::string_view name, JsonLimits limits) : name_(name), limits_(limits) {}
+  Builder(std::string_view name, const JsonLimits& limits, const std::vector<JsonStream>& streams)
+      : name_(name), limits_(limits), streams_(streams) {}
   Json result() { return std::move(root_); }
 
   bool null() override { return add(nullptr); }
@@ -34,7 +31,10 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& key) override {
-    const auto [entry, is_new] = stack_.back()->get_ref<Json::object_t&>().try_emplace(key);
+    key_ = key;
+    if (open_.back().stream) return true;
+    const auto [entry, is_new] =
+        open_.back().container->get_ref<Json::object_t&>().try_emplace(key);
     if (!is_new) throw ValueError(str(name_, ": the key ", quote(key), " appears twice"));
     slot_ = &entry->second;
     return true;
@@ -47,103 +47,112 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
  private:
+  struct Open {
+    Json* container;
+    std::string key;           // in the container around it
+    const JsonStream* stream;  // where its values go; null if they are kept
+    size_t values;             // kept when it was opened
+  };
+
   template <class T>
   bool add(T&& value) {
     place(Json(std::forward<T>(value)));
-    return true;
+    return hand_over();
   }
 
   Json* place(Json value) {
-    if (stack_.empty()) {
-      root_ = std::move(value);
-      return &root_;
+    if (++values_ > limits_.values) {
+      throw ValueError(
+          str(name_, ": more than ", limits_.values, " values where few are expected"));
     }
-    if (stack_.back()->is_object()) {
-      *slot_ = std::move(value);
-      return slot_;
+    if (open_.empty()) return &(root_ = std::move(value));
+    const Open& around = open_.back();
+    if (around.stream) {
+      streamed_key_ = key_;
+      return &(streamed_ = std::move(value));
     }
-    auto& array = stack_.back()->get_ref<Json::array_t&>();
-    if (array.size() >= limits_.array) {
-      throw ValueError(str(name_, ": an array has more than ", limits_.array, " elements"));
-    }
+    if (around.container->is_object()) return &(*slot_ = std::move(value));
+    auto& array = around.container->get_ref<Json::array_t&>();
     array.push_back(std::move(value));
     return &array.back();
   }
 
-  bool open(Json container) {
-    if (stack_.size() >= limits_.depth) {
-      throw ValueError(str(name_, ": JSON nested deeper than ", limits_.depth, " levels"));
-    }
-    stack_.push_back(place(std::move(container)));
+  // To be called after each complete value.
+  bool hand_over() {
+    if (open_.empty() || !open_.back().stream) return true;
+    open_.back().stream->take(streamed_key_, streamed_);
+    values_ = open_.back().values;
     return true;
   }
 
-  bool close() {
-    stack_.pop_back();
+  bool open(Json container) {
+    if (open_.size() >= limits_.depth) {
+      throw ValueError(str(name_, ": JSON nested deeper than ", limits_.depth, " levels"));
+    }
+    Json* placed = place(std::move(container));
+    open_.push_back({placed, std::exchange(key_, ""), nullptr, values_});
+    for (const JsonStream& stream : streams_) {
+      if (stream.kind == placed->type() && is_at(stream.path)) open_.back().stream = &stream;
+    }
     return true;
+  }
+
+  bool is_at(const std::vector<std::string_view>& path) const {
+    return path.size() + 1 == open_.size() &&
+           std::equal(path.begin(), path.end(), open_.begin() + 1,
+                      [](std::string_view key, const Open& open) { return key == open.key; });
+  }
+
+  bool close() {
+    open_.pop_back();
+    key_.clear();
+    return hand_over();
   }
 
   std::string_view name_;
   JsonLimits limits_;
+  const std::vector<JsonStream>& streams_;
   Json root_;
-  std::vector<Json*> stack_;
-  Json* slot_ = nullptr;  // the value of the last key
+  std::vector<Open> open_;
+  std::string key_;       // the last key in the innermost container; empty in an array
+  Json* slot_ = nullptr;  // the value of that key, in a container that is kept
+  size_t values_ = 0;     // kept so far
+  Json streamed_;         // the value in the making that will be handed over, and its key
+  std::string streamed_key_;
 };
 
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, CloseFile>;
+// The parser collects a string or a number in a buffer that grows by doubling, and quotes it in the
+// message that it makes of an error, so we look at their lengths first.
+void check_lengths(std::string_view text, std::string_view name, size_t longest) {
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = begin + 1;
+    if (text[begin] == '"') {
+      while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+      ++end;
+    } else {
+      end = std::max(end, std::min(text.find_first_of("\",:[]{} \t\r\n", begin), text.size()));
+    }
+    if (end - begin > longest) {
+      throw ValueError(str(name, ": a string or number of more than ", longest, " bytes"));
+    }
+    begin = end;
+  }
+}
 
 }  // namespace
 
-Json parse_json(std::string_view text, std::string_view name, JsonLimits limits) {
-  Builder builder(name, limits);
+JsonLimits JsonLimits::of_file(size_t bytes) {
+  // A growing list takes twice 16 bytes a value; a string twice its length, and as much again in
+  // the message that says what is wrong with it.
+  return {.values = std::max<size_t>(128, bytes / 32), .string = std::max<size_t>(1024, bytes / 4)};
+}
+
+Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits,
+                const std::vector<JsonStream>& streams) {
+  check_lengths(text, name, limits.string);
+  Builder builder(name, limits, streams);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.result();
-}
-
-std::string read_file(const std::string& path, size_t max_bytes) {
-  const File file(std::fopen(path.c_str(), "rb"));
-  if (!file) throw RuntimeError(str("cannot open ", path, ": ", std::strerror(errno)));
-  std::string bytes;
-  char block[1 << 16];
-  while (const size_t n = std::fread(block, 1, sizeof block, file.get())) {
-    bytes.append(block, n);
-    if (bytes.size() > max_bytes) {
-      throw RuntimeError(str(path, " has more than ", max_bytes, " bytes, the limit for its kind"));
-    }
-  }
-  if (std::ferror(file.get())) {
-    throw RuntimeError(str("cannot read ", path, ": ", std::strerror(errno)));
-  }
-  return bytes;
-}
-
-void write_file(const std::string& path, std::string_view bytes) {
-  File file(std::fopen(path.c_str(), "wb"));
-  if (!file) throw RuntimeError(str("cannot create ", path, ": ", std::strerror(errno)));
-  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
-  if (std::fclose(file.release()) != 0 || !written) {
-    throw RuntimeError(str("cannot write ", path, ": ", std::strerror(errno)));
-  }
-}
-
-std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-std::string quote(std::string_view text) {
-  constexpr size_t kMax = 40;
-  std::string out = "'";
-  for (const unsigned char c : text.substr(0, kMax)) {
-    if (c >= 0x20 && c < 0x7f) {
-      out += static_cast<char>(c);
-    } else {
-      char escape[5];
-      std::snprintf(escape, sizeof escape, "\\x%02x", c);
-      out += escape;
-    }
-  }
-  return out + (text.size() > kMax ? "...'" : "'");
 }
 
 Fields::Fields(const Json& object, std::string name) : object_(object), name_(std::move(name)) {

@@ -1,41 +1,48 @@
 // Checked JSON: the one reader for tokenizer.json, config.json and safetensors headers.  (Lesson
 // 06)
 //
-// A file that somebody else wrote must not crash us or eat our memory: nesting and array length
-// are capped, repeated keys are refused, and every error is one short sentence that names the file.
+// A file that somebody else wrote must not crash us or eat our memory: nesting and the number of
+// values are capped, what may be long is handed over piece by piece, repeated keys are refused, and
+// every error is one short sentence that names the file.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "needle/array/error.h"
+#include "needle/text/file.h"
 
 namespace needle::text {
 
 using Json = nlohmann::json;
 
 struct JsonLimits {
-  size_t depth = 64;               // nested objects and arrays
-  size_t array = size_t{1} << 26;  // elements of one array
+  size_t depth = 64;                // nested objects and arrays
+  size_t values = size_t{1} << 26;  // kept at once
+  size_t string = size_t{1} << 31;  // bytes of one string, quotes included, or of one number
+
+  /// For a file of `bytes` bytes in which everything that may be long is streamed: reading it takes
+  /// no block of memory larger than the file, or than 4 KiB.
+  static JsonLimits of_file(size_t bytes);
 };
 
-/// The document in `text`. `name` starts every message, usually the file's name.
-/// ValueError for ill-formed JSON, a repeated key, or more than `limits` allow.
-Json parse_json(std::string_view text, std::string_view name, JsonLimits limits = {});
+/// A container whose values are handed over one by one, and not kept.
+struct JsonStream {
+  std::vector<std::string_view> path;  // keys from the root; none for the root itself
+  Json::value_t kind;                  // object or array; a container of another kind is kept
+  /// Called with each value as it is read; `key` is empty in an array. May throw.
+  std::function<void(const std::string& key, const Json& value)> take;
+};
 
-/// The bytes of a file. RuntimeError if it cannot be read or has more than `max_bytes`.
-std::string read_file(const std::string& path, size_t max_bytes);
-
-/// Writes (or replaces) a file. RuntimeError naming the path if that fails.
-void write_file(const std::string& path, std::string_view bytes);
-
-/// The last part of a path: what messages call a file.
-std::string file_name(const std::string& path);
-
-/// A string from a file, fit for a message: in quotes, one line, at most 40 bytes of it.
-std::string quote(std::string_view text);
+/// The document in `text`; streamed containers are left empty in it. `name` starts every message,
+/// usually the file's name. ValueError for ill-formed JSON, a repeated key in a container that is
+/// kept, or more than `limits` allow.
+Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {},
+                const std::vector<JsonStream>& streams = {});
 
 /// Looks up fields of one JSON object and says which file and which field is wrong.
 /// The object must outlive the reader.

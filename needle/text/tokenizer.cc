@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
+#include "needle/array/error.h"
 #include "needle/text/bpe_train.h"
-#include "needle/text/json.h"
+#include "needle/text/file.h"
 #include "needle/text/unicode.h"
 
 namespace needle::text {
@@ -14,6 +15,7 @@ constexpr int kMaxVocabulary = 1 << 24;
 
 void check_added(const TokenizerParts& parts) {
   std::vector<std::string_view> seen;
+  seen.reserve(parts.added.size());
   for (const AddedToken& token : parts.added) {
     if (token.content.empty()) throw ValueError("Tokenizer: an added token is empty");
     if (token.id < 0 || token.id >= static_cast<int>(parts.tokens.size())) {
@@ -34,8 +36,7 @@ void check_added(const TokenizerParts& parts) {
 
 }  // namespace
 
-Tokenizer::Tokenizer(TokenizerParts parts)
-    : parts_(std::move(parts)), merge_table_(parts_.merges.size()) {
+Tokenizer::Tokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
   check_added(parts_);
   special_.resize(parts_.tokens.size());
   for (const AddedToken& token : parts_.added) special_[token.id] = token.special;
@@ -43,7 +44,8 @@ Tokenizer::Tokenizer(TokenizerParts parts)
   // A merge gives the token whose bytes are those of the pair, so ordinary tokens must be known by
   // their bytes here; afterwards only ignore_merges needs that. Where an added token has the bytes
   // of an ordinary one, the ordinary one is meant.
-  words_.reserve(parts_.tokens.size());
+  words_.reserve(std::count_if(parts_.tokens.begin(), parts_.tokens.end(),
+                               [](const std::string& bytes) { return !bytes.empty(); }));
   std::vector<bool> is_added(parts_.tokens.size());
   for (const AddedToken& token : parts_.added) is_added[token.id] = true;
   for (const bool added : {false, true}) {
@@ -53,8 +55,9 @@ Tokenizer::Tokenizer(TokenizerParts parts)
     }
   }
   find_bytes();
+  std::vector<int> merged(parts_.merges.size());
   std::string joined;
-  for (size_t rank = 0; rank < parts_.merges.size(); ++rank) {
+  for (size_t rank = 0; rank < merged.size(); ++rank) {
     const auto [left, right] = parts_.merges[rank];
     joined.assign(token_bytes(left)).append(token_bytes(right));
     const auto word = words_.find(joined);
@@ -62,15 +65,16 @@ Tokenizer::Tokenizer(TokenizerParts parts)
       throw ValueError(str("Tokenizer: merge ", rank, " gives ", quote(joined),
                            ", which is not in the vocabulary"));
     }
-    merge_table_.insert(left, right, {static_cast<int>(rank), word->second});
+    merged[rank] = word->second;
   }
+  merge_table_ = MergeTable(parts_.tokens.size(), parts_.merges, merged);
   if (!parts_.ignore_merges) words_.clear();
 
-  for (const AddedToken& token : parts_.added) {
-    if (!token.special) literal_.push_back(token);
+  for (size_t i = 0; i < parts_.added.size(); ++i) {
+    if (!parts_.added[i].special) literal_.push_back(i);
   }
-  std::stable_sort(literal_.begin(), literal_.end(), [](const AddedToken& a, const AddedToken& b) {
-    return a.content.size() > b.content.size();
+  std::stable_sort(literal_.begin(), literal_.end(), [&](size_t a, size_t b) {
+    return parts_.added[a].content.size() > parts_.added[b].content.size();
   });
 }
 

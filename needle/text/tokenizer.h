@@ -11,7 +11,10 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,14 +37,15 @@ struct AddedToken {
 
 /// What a tokenizer is made of: the vocabulary, the merges and the rules around them.
 struct TokenizerParts {
-  std::vector<std::string> tokens;          // bytes by id; empty for an id that is not used
+  std::deque<std::string> tokens;           // bytes by id; empty for an id that is not used
   std::vector<std::pair<int, int>> merges;  // by rank: (left id, right id)
-  std::vector<AddedToken> added;
+  std::deque<AddedToken> added;
   PreTokenizer pre_tokenizer;
   bool nfc = false;            // normalise to Unicode form C first
   bool ignore_merges = false;  // a word that is a token is not taken apart
-  std::string post_processor;  // JSON of the part that adds tokens around a text, kept as it was
-  std::vector<int> prefix;     // ids which that part puts in front of a text (Llama 3: 128000)
+  // The part that adds tokens around a text, kept as it was; null if there is none.
+  std::shared_ptr<const nlohmann::json> post_processor;
+  std::vector<int> prefix;  // ids which that part puts in front of a text (Llama 3: 128000)
 };
 
 class Tokenizer {
@@ -79,7 +83,7 @@ class Tokenizer {
   int vocab_size() const { return static_cast<int>(parts_.tokens.size()); }
   std::optional<int> special_id(std::string_view content) const;
   bool is_special(int id) const;
-  const std::vector<AddedToken>& added_tokens() const { return parts_.added; }
+  const std::deque<AddedToken>& added_tokens() const { return parts_.added; }
   const std::vector<std::pair<int, int>>& merges() const { return parts_.merges; }
   /// Ids that belong in front of a text of its own, such as Llama 3's <|begin_of_text|>.
   /// encode() leaves them out.
@@ -99,8 +103,9 @@ class Tokenizer {
   TokenizerParts parts_;
   MergeTable merge_table_;
   std::array<int, 256> byte_ids_;
-  std::vector<bool> special_;        // by id
-  std::vector<AddedToken> literal_;  // the added tokens that are found in text, longest first
+  std::vector<bool> special_;  // by id
+  // Which of parts_.added are found in text, longest first.
+  std::vector<size_t> literal_;
   // Tokens by their bytes; only if ignore_merges.
   std::unordered_map<std::string, int, Hash, std::equal_to<>> words_;
 };

@@ -1,5 +1,7 @@
 // Tokenizer to and from tokenizer.json, the format of Hugging Face's `tokenizers`.  (Lesson 06)
 #include <algorithm>
+#include <deque>
+#include <map>
 
 #include "needle/text/byte_level.h"
 #include "needle/text/json.h"
@@ -10,15 +12,20 @@ namespace {
 
 constexpr size_t kMaxFileBytes = size_t{256} << 20;
 
-// Reads one tokenizer.json. Every message starts with the file's name.
+// Reads one tokenizer.json. Every message starts with the file's name. The three parts that grow
+// with the vocabulary are taken while the file is parsed; what they mean is looked at afterwards,
+// for they may come in any order.
 class Reader {
  public:
-  Reader(const Json& root, std::string_view name)
-      : file_(root, std::string(name)), model_(file_.required("model"), file_.name() + ": model") {}
+  Reader(std::string_view json, std::string_view name)
+      : name_(name),
+        root_(parse_json(json, name, JsonLimits::of_file(json.size()), streams())),
+        file_(root_, name_),
+        model_(file_.required("model"), name_ + ": model") {}
 
   TokenizerParts read() {
     read_model_options();
-    read_added();
+    check_containers();
     read_vocabulary();
     read_merges();
     read_normalizer();
@@ -29,6 +36,54 @@ class Reader {
   }
 
  private:
+  std::vector<JsonStream> streams() {
+    using Kind = Json::value_t;
+    return {
+        {{"added_tokens"}, Kind::array, [this](auto&, const Json& value) { take_added(value); }},
+        {{"model", "vocab"},
+         Kind::object,
+         [this](const std::string& key, const Json& value) { take_token(key, value); }},
+        {{"model", "merges"}, Kind::array, [this](auto&, const Json& value) { take_merge(value); }},
+    };
+  }
+
+  void take_added(const Json& value) {
+    const Fields token(value, name_ + ": added_tokens");
+    AddedToken added{to_id(token.required("id")), token.string("content", ""),
+                     token.boolean("special", false)};
+    // How a special token takes in white space around it does not matter, for it is never looked
+    // for in text.
+    for (const char* flag : {"lstrip", "rstrip", "single_word"}) {
+      if (!added.special && token.boolean(flag, false)) {
+        token.fail(quote(added.content), " has '", flag, "', which is not supported");
+      }
+    }
+    added_ids_.emplace(added.content, added.id);
+    parts_.added.push_back(std::move(added));
+  }
+
+  void take_token(const std::string& spelling, const Json& id) {
+    if (!vocabulary_.emplace(spelling, to_id(id)).second) {
+      fail_model("the token ", quote(spelling), " appears twice");
+    }
+  }
+
+  void take_merge(const Json& merge) {  // "a b", or since tokenizers 0.20 ["a", "b"]
+    if (merge.is_string()) {
+      const std::string& both = merge.get_ref<const std::string&>();
+      const size_t space = both.find(' ');
+      if (space == std::string::npos || both.find(' ', space + 1) != std::string::npos) {
+        fail_model("merge ", quote(both), " is not two tokens");
+      }
+      merges_.emplace_back(both.substr(0, space), both.substr(space + 1));
+    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+               merge[1].is_string()) {
+      merges_.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
+    } else {
+      fail_model("each merge must be two tokens");
+    }
+  }
+
   void read_model_options() {
     const std::string type = model_.string("type", "BPE");
     if (type != "BPE") model_.fail("type ", quote(type), "; needle reads byte-level BPE only");
@@ -42,88 +97,57 @@ class Reader {
     parts_.ignore_merges = model_.boolean("ignore_merges", false);
   }
 
-  const Json& vocabulary() const {
-    const Json& vocab = model_.required("vocab");
-    if (!vocab.is_object()) model_.fail("'vocab' must be an object of token: id");
-    return vocab;
-  }
-
-  void read_added() {
-    const Json* list = file_.find("added_tokens");
-    if (!list) return;
-    if (!list->is_array()) file_.fail("'added_tokens' must be a list");
-    for (const Json& entry : *list) {
-      const Fields token(entry, file_.name() + ": added_tokens");
-      AddedToken added{to_id(token.required("id")), token.string("content", ""),
-                       token.boolean("special", false)};
-      // How a special token takes in white space around it does not matter, for it is never looked
-      // for in text.
-      for (const char* flag : {"lstrip", "rstrip", "single_word"}) {
-        if (!added.special && token.boolean(flag, false)) {
-          token.fail(quote(added.content), " has '", flag, "', which is not supported");
-        }
-      }
-      added_ids_.emplace(added.content, added.id);
-      parts_.added.push_back(std::move(added));
+  void check_containers() const {
+    const Json* added = file_.find("added_tokens");
+    if (added && !added->is_array()) file_.fail("'added_tokens' must be a list");
+    if (!model_.required("vocab").is_object()) {
+      model_.fail("'vocab' must be an object of token: id");
     }
+    if (!model_.required("merges").is_array()) model_.fail("'merges' must be a list");
   }
 
   // A token's bytes: added tokens are spelt as they are, the others in the byte-level alphabet.
   void read_vocabulary() {
-    const Json& vocab = vocabulary();
-    // An id far beyond the number of tokens would make us allocate what the file does not hold.
-    const size_t limit = 2 * (vocab.size() + parts_.added.size()) + 256;
-    const auto place = [&](int id, std::string bytes, const std::string& spelling) {
-      if (static_cast<size_t>(id) >= limit) {
-        model_.fail("token ", quote(spelling), " has id ", id, " among ", vocab.size(), " tokens");
-      }
-      auto& tokens = parts_.tokens;
-      if (static_cast<size_t>(id) >= tokens.size()) tokens.resize(id + 1);
-      if (!tokens[id].empty()) model_.fail("two tokens have the id ", id);
-      tokens[id] = std::move(bytes);
-    };
     for (const AddedToken& added : parts_.added) place(added.id, added.content, added.content);
-    for (const auto& [spelling, value] : vocab.items()) {
-      const int id = to_id(value);
+    for (const auto& [spelling, id] : vocabulary_) {
       if (const auto added = added_ids_.find(spelling); added != added_ids_.end()) {
         if (added->second == id) continue;
         model_.fail("token ", quote(spelling), " has id ", id, " here and ", added->second,
                     " in added_tokens");
       }
       std::optional<std::string> bytes = from_byte_level(spelling);
-      if (!bytes)
+      if (!bytes) {
         model_.fail("token ", quote(spelling), " is not spelt in the byte-level alphabet");
+      }
       if (bytes->empty()) model_.fail("a token is empty");
       place(id, std::move(*bytes), spelling);
     }
   }
 
+  void place(int id, std::string bytes, const std::string& spelling) {
+    // An id far beyond the number of tokens would make us allocate what the file does not hold.
+    const size_t limit = vocabulary_.size() + parts_.added.size() + 256;
+    if (static_cast<size_t>(id) >= limit) {
+      model_.fail("token ", quote(spelling), " has id ", id, " among ", vocabulary_.size(),
+                  " tokens");
+    }
+    auto& tokens = parts_.tokens;
+    if (static_cast<size_t>(id) >= tokens.size()) tokens.resize(id + 1);
+    if (!tokens[id].empty()) model_.fail("two tokens have the id ", id);
+    tokens[id] = std::move(bytes);
+  }
+
   void read_merges() {
-    const Json& vocab = vocabulary();
-    const Json& merges = model_.required("merges");
-    if (!merges.is_array()) model_.fail("'merges' must be a list");
     const auto id_of = [&](const std::string& spelling) {
-      const auto found = vocab.find(spelling);
-      if (found == vocab.end()) {
+      const auto found = vocabulary_.find(spelling);
+      if (found == vocabulary_.end()) {
         model_.fail("merge of ", quote(spelling), ", which is not in the vocabulary");
       }
-      return to_id(*found);
+      return found->second;
     };
-    for (const Json& merge : merges) {  // "a b", or since tokenizers 0.20 ["a", "b"]
-      if (merge.is_string()) {
-        const std::string& both = merge.get_ref<const std::string&>();
-        const size_t space = both.find(' ');
-        if (space == std::string::npos || both.find(' ', space + 1) != std::string::npos) {
-          model_.fail("merge ", quote(both), " is not two tokens");
-        }
-        parts_.merges.emplace_back(id_of(both.substr(0, space)), id_of(both.substr(space + 1)));
-      } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
-                 merge[1].is_string()) {
-        parts_.merges.emplace_back(id_of(merge[0].get<std::string>()),
-                                   id_of(merge[1].get<std::string>()));
-      } else {
-        model_.fail("each merge must be two tokens");
-      }
+    parts_.merges.reserve(merges_.size());
+    for (const auto& [left, right] : merges_) {
+      parts_.merges.emplace_back(id_of(left), id_of(right));
     }
   }
 
@@ -199,7 +223,7 @@ class Reader {
   void read_post_processor() {
     const Json* value = file_.find("post_processor");
     if (!value) return;
-    parts_.post_processor = value->dump();
+    parts_.post_processor = std::make_shared<const Json>(*value);
     for (const Fields& step : steps("post_processor", "processors")) {
       if (step.string("type", "") != "TemplateProcessing") continue;
       const Json& single = step.required("single");
@@ -218,14 +242,26 @@ class Reader {
 
   int to_id(const Json& value) const {
     const bool fits = value.is_number_unsigned() && value.get<uint64_t>() <= INT32_MAX;
-    if (!fits) file_.fail("a token id must be a whole number from 0 to ", INT32_MAX);
+    if (!fits) {
+      throw ValueError(str(name_, ": a token id must be a whole number from 0 to ", INT32_MAX));
+    }
     return value.get<int>();
   }
 
-  Fields file_;
-  Fields model_;
+  // What model_.fail does, for use while the file is parsed.
+  template <class... Parts>
+  [[noreturn]] void fail_model(const Parts&... parts) const {
+    throw ValueError(str(name_, ": model: ", parts...));
+  }
+
+  std::string name_;
   TokenizerParts parts_;
   std::unordered_map<std::string, int> added_ids_;  // by content
+  std::map<std::string, int> vocabulary_;           // by spelling
+  std::deque<std::pair<std::string, std::string>> merges_;
+  Json root_;  // everything but the three parts above, which are filled while it is made
+  Fields file_;
+  Fields model_;
 };
 
 std::string json_string(std::string_view text) { return Json(text).dump(); }
@@ -280,8 +316,7 @@ std::string model_json(const TokenizerParts& parts) {
 }  // namespace
 
 Tokenizer Tokenizer::from_json(std::string_view json, std::string_view name) {
-  const Json root = parse_json(json, name);
-  TokenizerParts parts = Reader(root, name).read();
+  TokenizerParts parts = Reader(json, name).read();
   try {
     return Tokenizer(std::move(parts));
   } catch (const ValueError& error) {
@@ -301,12 +336,12 @@ std::string Tokenizer::to_json() const {
              R"(, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, )" +
              "\"special\": " + (token.special ? "true" : "false") + "}";
   }
-  const std::string& post = parts_.post_processor;
+  const auto& post = parts_.post_processor;
   return str("{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n",
              "  \"added_tokens\": [", added, "\n  ],\n",
              "  \"normalizer\": ", parts_.nfc ? R"({"type": "NFC"})" : "null", ",\n",
              "  \"pre_tokenizer\": ", pre_tokenizer_json(parts_.pre_tokenizer), ",\n",
-             "  \"post_processor\": ", post.empty() ? "null" : post, ",\n",
+             "  \"post_processor\": ", post ? post->dump() : "null", ",\n",
              "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, ",
              "\"trim_offsets\": true, \"use_regex\": true},\n", "  \"model\": ", model_json(parts_),
              "\n}\n");

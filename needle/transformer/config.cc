@@ -14,7 +14,6 @@ using text::Json;
 using text::quote;
 
 constexpr size_t kMaxFileBytes = size_t{1} << 20;
-constexpr text::JsonLimits kLimits{.depth = 64, .array = 4096};
 
 // Larger than any published model, small enough that products stay far from overflow.
 constexpr int64_t kMaxVocabulary = 1 << 24;
@@ -110,7 +109,7 @@ Json id_json(const std::optional<int>& id) { return id ? Json(*id) : Json(nullpt
 }  // namespace
 
 Config Config::from_json(std::string_view json, std::string_view name) {
-  const Json root = text::parse_json(json, name, kLimits);
+  const Json root = text::parse_json(json, name, text::JsonLimits::of_file(json.size()));
   const Fields file(root, std::string(name));
   refuse_what_we_lack(file);
 
@@ -214,7 +213,7 @@ int64_t Config::num_parameters() const {
 }
 
 GenerationConfig GenerationConfig::from_json(std::string_view json, std::string_view name) {
-  const Json root = text::parse_json(json, name, kLimits);
+  const Json root = text::parse_json(json, name, text::JsonLimits::of_file(json.size()));
   const Fields file(root, std::string(name));
   return {read_bos(file), read_ids(file, "eos_token_id")};
 }

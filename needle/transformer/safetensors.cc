@@ -178,19 +178,22 @@ void SafetensorsFile::read_header() {
   data_begin_ = 8 + static_cast<int64_t>(length);
   const int64_t data_bytes = file_bytes - data_begin_;
 
-  const Json root = text::parse_json(header, name_, {.depth = 64, .array = 64});
-  if (!root.is_object()) throw ValueError(str(name_, ": the header must be an object"));
-  for (const auto& [key, value] : root.items()) {
+  const auto take = [&](const std::string& key, const Json& value) {
     const Fields entry(value, str(name_, ": ", quote(key)));
     if (key != kMetadata) {
-      arrays_.emplace(key, read_info(entry, data_bytes));
-      continue;
+      const bool is_new = arrays_.emplace(key, read_info(entry, data_bytes)).second;
+      if (!is_new) entry.fail("this key appears twice");
+      return;
     }
     for (const auto& [name, note] : value.items()) {
       if (!note.is_string()) entry.fail(quote(name), " must be a string");
-      metadata_.emplace(name, note.get<std::string>());
+      const bool is_new = metadata_.emplace(name, note.get<std::string>()).second;
+      if (!is_new) entry.fail(quote(name), " appears twice");
     }
-  }
+  };
+  const Json root = text::parse_json(header, name_, text::JsonLimits::of_file(file_bytes),
+                                     {{{}, Json::value_t::object, take}});
+  if (!root.is_object()) throw ValueError(str(name_, ": the header must be an object"));
   check_cover(arrays_, data_bytes, name_);
 }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import shutil
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -202,3 +204,60 @@ def test_bad_model_folder(checkpoint: Path, tmp_path: Path, name: str, change: s
     assert code == 2, message
     assert message.count("\n") == 1
     assert (name or "model") in message
+
+
+GIBIBYTE = 1 << 30
+
+
+def claim_in_config(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    sizes = {"hidden_size": 1 << 17, "intermediate_size": 1 << 20, "num_hidden_layers": 1024}
+    path.write_text(json.dumps(config | sizes))
+
+
+def claim_in_header(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(struct.pack("<Q", 90_000_000) + data[8:])
+
+
+def claim_in_shape(folder: Path) -> None:
+    header = {"x": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+
+
+def claim_in_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["vocab"]["!"] = (1 << 31) - 1
+    path.write_text(json.dumps(tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        (claim_in_config, "config.json describes a model of 4"),
+        (claim_in_header, "the header is said to have 90000000 bytes"),
+        (claim_in_shape, "lie outside the file's 0 bytes of data"),
+        (claim_in_tokenizer, "has id 2147483647"),
+    ],
+)
+def test_sizes_that_a_file_claims_are_not_allocated(
+    checkpoint: Path, tmp_path: Path, claim: Callable[[Path], None], said: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoint, folder)
+    claim(folder)
+    done = subprocess.run(
+        [PROGRAM, "--model", str(folder), "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (GIBIBYTE, GIBIBYTE)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr

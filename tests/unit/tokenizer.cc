@@ -312,12 +312,40 @@ TEST_CASE("files that ask for something else are refused with one sentence") {
 TEST_CASE("JSON: depth, length and numbers are bounded, messages are short") {
   CHECK_THROWS_WITH_AS(parse_json(std::string(1 << 20, '['), "x.json"),
                        "x.json: JSON nested deeper than 64 levels", ValueError);
-  CHECK_THROWS_WITH_AS(parse_json("[1,2,3]", "x", {.depth = 1, .array = 2}),
-                       "x: an array has more than 2 elements", ValueError);
+  CHECK_THROWS_WITH_AS(parse_json("[1,2,3]", "x", {.values = 3}),
+                       "x: more than 3 values where few are expected", ValueError);
+  for (const char* text : {R"(["abcde", "\"d\"ef"])", "{\"a\": 12345678}", "\"abcdefg"}) {
+    CHECK_THROWS_WITH_AS(parse_json(text, "x", {.string = 7}),
+                         "x: a string or number of more than 7 bytes", ValueError);
+  }
+  CHECK(parse_json(R"(["abcde", "\\\\d", 1234567])", "x", {.string = 7}).size() == 3);
   CHECK_THROWS_WITH_AS(parse_json("1e999", "x"), "x: number out of range at byte 5", ValueError);
   CHECK_THROWS_WITH_AS(parse_json("{\"a\": 1, \"a\": 2}", "x"), "x: the key 'a' appears twice",
                        ValueError);
   CHECK(parse_json(" {\"a\": [1, {\"b\": null}], \"c\": \"\\u00e9\"} ", "x")["c"] == "é");
+}
+
+TEST_CASE("JSON: what is streamed is handed over in order and not kept") {
+  std::vector<std::string> seen;
+  const auto take = [&](const std::string& key, const Json& value) {
+    seen.push_back(key + "=" + value.dump());
+  };
+  const std::vector<JsonStream> streams = {{{"a", "b"}, Json::value_t::object, take},
+                                           {{"list"}, Json::value_t::array, take}};
+  const char* text = R"({"b": {"b": {"no": 1}}, "list": [1, [2, {"b": 3}], {"a": {"b": 4}}],
+                         "a": {"b": {"x": {"y": [5]}, "z": null}, "c": 6}})";
+  const Json rest = parse_json(text, "t", {.values = 13}, streams);
+  CHECK(seen == std::vector<std::string>{"=1", "=[2,{\"b\":3}]", "={\"a\":{\"b\":4}}",
+                                         "x={\"y\":[5]}", "z=null"});
+  CHECK(rest.dump() == R"({"a":{"b":{},"c":6},"b":{"b":{"no":1}},"list":[]})");
+  // A container of the other kind is kept, for the reader to complain about.
+  CHECK(parse_json(R"({"list": {"x": 1}})", "t", {}, streams).dump() == R"({"list":{"x":1}})");
+  seen.clear();
+  CHECK(parse_json("[[1], 2]", "t", {}, {{{}, Json::value_t::array, take}}).empty());
+  CHECK(seen == std::vector<std::string>{"=[1]", "=2"});
+}
+
+TEST_CASE("text from a file is quoted on one short line") {
   CHECK(quote("a\nb") == "'a\\x0ab'");
   CHECK(quote(std::string(100, 'x')).size() == 45);
 }

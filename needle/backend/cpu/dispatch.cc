@@ -1,5 +1,6 @@
 // Which instruction set the cpu backend runs on: decided once, here.  (Lesson 04)
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "needle/array/error.h"
@@ -27,29 +28,36 @@ struct Isa {
   bool (*supported)();
 };
 
-// Best first. Every flag given to the compiler is asked for; the builtin also asks the operating
+// Those that were compiled, best first. Every flag given to the compiler is asked for; the builtin also asks the operating
 // system (xgetbv) whether it saves the wide registers.
 const Isa kIsas[] = {
-#ifdef NEEDLE_X86
+#ifdef NEEDLE_HAS_AVX512
     {"avx512", &avx512::table,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
      }},
+#endif
+#ifdef NEEDLE_HAS_AVX2
     {"avx2", &avx2::table,
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
+#ifdef NEEDLE_HAS_SSE2
     {"sse2", &sse2::table, [] { return true; }},
+#endif
 };
 
 const Isa& choose() {
   const char* forced = std::getenv("NEEDLE_ISA");
   bool found = !forced || !*forced;
+  std::string names;
   for (const Isa& isa : kIsas) {
     found |= forced && isa.name == std::string_view(forced);
     if (found && isa.supported()) return isa;
+    names += str(names.empty() ? "" : ", ", isa.name);
   }
-  throw ValueError(str("NEEDLE_ISA=", forced, ": not one of avx512, avx2, sse2"));
+  if (found) throw RuntimeError(str("the cpu backend was compiled for ", names, " only"));
+  throw ValueError(str("NEEDLE_ISA=", forced, ": not one of ", names));
 }
 
 const Isa& chosen() {

@@ -14,7 +14,12 @@ FAULT = re.compile(r"(: (fatal )?error: |undefined reference|: error:|^ninja: er
 CONTEXT = re.compile(r"(: In |^In file included|^ +from )")
 COLOUR = re.compile("\x1b\\[[0-9;]*[mK]")
 SHOWN_LINES = 20
-SANITIZE_OPTIONS = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dpython=disabled"]
+SANITIZE_OPTIONS = [
+    "-Db_sanitize=address,undefined",
+    "-Db_lundef=false",
+    "-Doptimization=1",
+    "-Dpython=disabled",
+]
 
 
 def build(folder: Path, options: list[str] | None = None, targets: list[str] | None = None) -> None:
@@ -49,16 +54,20 @@ def _link_module(folder: Path) -> None:
 def _configure(folder: Path, options: list[str]) -> None:
     if not (ROOT / "meson.build").exists():
         raise SetupError("There is no meson.build: this is not a complete copy of needle.")
-    if (folder / "build.ninja").exists() and _source_root(folder) == str(ROOT):
+    stamp = folder / "course-options"
+    asked = "\n".join(options)
+    is_made = (folder / "build.ninja").exists() and _source_root(folder) == str(ROOT)
+    if is_made and stamp.exists() and stamp.read_text(encoding="utf-8") == asked:
         return
-    # A folder without build.ninja, or made for another place, is of no use.
+    # A folder without build.ninja, or made for another place or otherwise, is of no use.
     shutil.rmtree(folder, ignore_errors=True)
     with Step(f"Configure {shown(folder)}") as step:
         step.report("meson setup")
         name = f"meson-{folder.name}.log"
-        command = [_tool("meson"), "setup", folder, ROOT, "--buildtype=debugoptimized", *options]
+        command = [_tool("meson"), "setup", folder, ROOT, *options]
         if run_logged(command, name, on_line=step.report, env=_environment(), cwd=ROOT):
             raise failure("meson could not configure the build.", name)
+    stamp.write_text(asked, encoding="utf-8")
 
 
 def _source_root(folder: Path) -> str:
