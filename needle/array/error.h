@@ -31,4 +31,10 @@ std::string str(const Parts&... parts) {
   return out.str();
 }
 
+/// What stands in the place of a homework region that is not written yet; `region` is its name.
+[[noreturn]] inline void not_implemented(const char* region) {
+  throw NotImplementedError(str(region, " is not written yet; its place is between the lines ",
+                                "BEGIN SOLUTION ", region, " and END SOLUTION"));
+}
+
 }  // namespace needle

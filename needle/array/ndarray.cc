@@ -64,6 +64,7 @@ std::optional<NDArray> NDArray::try_reshape(const Shape& wanted) const {
   const Shape shape = infer_shape("reshape", wanted, size());
   if (size() == 0 || is_contiguous()) return with(shape, compact_strides(shape));
 
+  // BEGIN SOLUTION hw1.reshape
   // Walk both shapes from the right in groups of equal size. Inside a group the old axes must lie
   // in memory like one long axis; then the new axes are cut out of it.
   Shape strides = shape;
@@ -96,9 +97,11 @@ std::optional<NDArray> NDArray::try_reshape(const Shape& wanted) const {
     --old_axis;
   }
   return with(shape, strides);
+  // END SOLUTION
 }
 
 NDArray NDArray::permute(const Shape& axes) const {
+  // BEGIN SOLUTION hw1.permute
   Shape shape = view_.shape;
   Shape strides = view_.strides;
   bool seen[kMaxDims] = {};
@@ -115,6 +118,7 @@ NDArray NDArray::permute(const Shape& axes) const {
         str("permute: ", axes, " is not a permutation of the ", ndim(), " axes of ", view_.shape));
   }
   return with(shape, strides);
+  // END SOLUTION
 }
 
 NDArray NDArray::transpose(int64_t axis0, int64_t axis1) const {
@@ -128,6 +132,7 @@ NDArray NDArray::transpose(int64_t axis0, int64_t axis1) const {
 }
 
 NDArray NDArray::broadcast_to(const Shape& shape) const {
+  // BEGIN SOLUTION hw1.broadcast_to
   const int added = shape.ndim() - ndim();
   bool fits = added >= 0;
   Shape strides = Shape::filled(shape.ndim(), 0);
@@ -138,10 +143,12 @@ NDArray NDArray::broadcast_to(const Shape& shape) const {
   }
   if (!fits) throw ValueError(str("broadcast_to: ", view_.shape, " does not broadcast to ", shape));
   return with(shape, strides);
+  // END SOLUTION
 }
 
 NDArray NDArray::slice(int64_t axis, const Slice& slice) const {
   const int i = normalize_axis("slice", axis, ndim());
+  // BEGIN SOLUTION hw1.slice
   const int64_t size = view_.shape[i];
   // A step beyond the size finds one element, like one just beyond it, which cannot overflow.
   const int64_t step = std::clamp(slice.step, -size - 1, size + 1);
@@ -162,6 +169,7 @@ NDArray NDArray::slice(int64_t axis, const Slice& slice) const {
   shape[i] = count;
   strides[i] *= step;
   return with(shape, strides, count == 0 ? 0 : start * view_.strides[i]);
+  // END SOLUTION
 }
 
 NDArray NDArray::select(int64_t axis, int64_t index) const {

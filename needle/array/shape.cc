@@ -43,6 +43,7 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) {
 }
 
 Shape compact_strides(const Shape& shape) {
+  // BEGIN SOLUTION hw1.compact_strides
   Shape strides = shape;
   int64_t stride = 1;
   for (int i = shape.ndim() - 1; i >= 0; --i) {
@@ -50,9 +51,11 @@ Shape compact_strides(const Shape& shape) {
     stride *= shape[i];
   }
   return strides;
+  // END SOLUTION
 }
 
 Shape broadcast_shapes(const char* name, const Shape& a, const Shape& b) {
+  // BEGIN SOLUTION hw1.broadcast_shapes
   const int ndim = std::max(a.ndim(), b.ndim());
   Shape out = Shape::filled(ndim, 1);
   for (int i = 1; i <= ndim; ++i) {  // i counts axes from the right
@@ -65,6 +68,7 @@ Shape broadcast_shapes(const char* name, const Shape& a, const Shape& b) {
     out[ndim - i] = m == 1 ? n : m;
   }
   return out;
+  // END SOLUTION
 }
 
 int normalize_axis(const char* name, int64_t axis, int ndim) {

@@ -10,6 +10,7 @@
 namespace needle {
 
 std::vector<Node*> topological_order(std::span<Node* const> roots) {
+  // BEGIN SOLUTION hw1.topological_order
   // Depth first; a node is finished when all its inputs are. The finishing order, reversed, puts
   // every node before its inputs. The explicit stack holds (node, next input to look at).
   std::vector<Node*> finished;
@@ -30,6 +31,7 @@ std::vector<Node*> topological_order(std::span<Node* const> roots) {
     }
   }
   return {finished.rbegin(), finished.rend()};
+  // END SOLUTION
 }
 
 namespace {
@@ -99,13 +101,39 @@ Tensor seed_gradient(const Tensor& output, const Tensor& gradient) {
   return gradient;
 }
 
-/// Runs backward from `outputs`. With `captured`, gradients of those nodes are put there and no
-/// .grad is touched; otherwise leaves and nodes with keeps_grad accumulate.
+using Gradients = std::unordered_map<const Node*, Tensor>;
+
+/// Hands a complete gradient to those who asked for it. With `captured`, nodes listed there get it
+/// and no .grad is touched; otherwise leaves and nodes with keeps_grad do.
+void deliver(Node& node, Tensor dy, Gradients* captured) {
+  if (captured) {
+    const auto wanted = captured->find(&node);
+    if (wanted != captured->end()) wanted->second = std::move(dy);
+  } else if (node.inputs.empty() || node.keeps_grad) {
+    keep_gradient(node, std::move(dy));
+  }
+}
+
+/// What the node's op makes of dy: one gradient per input, undefined where nobody wants it.
+Tensors input_gradients(const Node& node, const Tensor& dy) {
+  if (!node.op) {
+    throw RuntimeError(str(node.name, ": backward a second time through a graph that was freed; ",
+                           "pass retain_graph the first time"));
+  }
+  Tensors gradients = node.op->gradient(dy, Context(node));
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    if (!node.inputs[i].node) gradients[i] = {};
+    if (gradients[i].defined()) check_gradient(node, i, gradients[i]);
+  }
+  return gradients;
+}
+
+/// Runs backward from `outputs`; `captured` as in deliver().
 void run_backward(const Tensors& outputs, const Tensors& gradients, BackwardOptions options,
-                  std::unordered_map<const Node*, Tensor>* captured) {
+                  Gradients* captured) {
   const GradMode mode(options.create_graph);
   const bool keep = options.retain_graph || options.create_graph;
-  std::unordered_map<const Node*, Tensor> pending;
+  Gradients pending;  // the sum of what has arrived at each node so far
   std::vector<Node*> roots;
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor seed = seed_gradient(outputs[i], i < gradients.size() ? gradients[i] : Tensor());
@@ -116,36 +144,25 @@ void run_backward(const Tensors& outputs, const Tensors& gradients, BackwardOpti
   const std::vector<Node*> order = topological_order(roots);
   pending.reserve(order.size());
 
+  // BEGIN SOLUTION hw1.backward
   for (Node* node : order) {
     const auto found = pending.find(node);
     if (found == pending.end()) continue;  // no gradient flows here
     Tensor dy = std::move(found->second);
     pending.erase(found);
-
-    if (captured) {
-      const auto wanted = captured->find(node);
-      if (wanted != captured->end()) wanted->second = dy;
-    }
-    if (node->inputs.empty()) {  // a leaf
-      if (!captured) keep_gradient(*node, std::move(dy));
+    if (node->inputs.empty()) {
+      deliver(*node, std::move(dy), captured);
       continue;
     }
-    if (!captured && node->keeps_grad) keep_gradient(*node, dy);
-
-    if (!node->op) {
-      throw RuntimeError(str(node->name,
-                             ": backward a second time through a graph that was freed; ",
-                             "pass retain_graph the first time"));
-    }
-    Tensors partial = node->op->gradient(dy, Context(*node));
-    for (size_t i = 0; i < node->inputs.size(); ++i) {
-      Node* input = node->inputs[i].node.get();
-      if (!input || !partial[i].defined()) continue;
-      check_gradient(*node, i, partial[i]);
-      accumulate(pending[input], std::exchange(partial[i], Tensor()));
+    deliver(*node, dy, captured);
+    Tensors partial = input_gradients(*node, dy);
+    for (size_t i = 0; i < partial.size(); ++i) {
+      if (!partial[i].defined()) continue;
+      accumulate(pending[node->inputs[i].node.get()], std::exchange(partial[i], Tensor()));
     }
     if (!keep) node->use_up();
   }
+  // END SOLUTION
 }
 
 }  // namespace
@@ -156,7 +173,7 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
 
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& gradients,
              BackwardOptions options) {
-  std::unordered_map<const Node*, Tensor> captured;
+  Gradients captured;
   for (const Tensor& input : inputs) {
     if (!input.requires_grad()) throw RuntimeError("grad: an input needs no gradient");
     captured[input.node().get()] = Tensor();

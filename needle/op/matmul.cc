@@ -27,21 +27,21 @@ struct MatMul final : Op {
   }
 
   Tensors gradient(const Tensor& dy, const Context& c) const override {
+    // BEGIN SOLUTION hw1.matmul_gradient
     Tensors partial(2);
     if (c.wants(0)) partial[0] = sum_to(product(dy, transpose(c.input(1), -1, -2)), c.shape(0));
-    if (c.wants(1)) partial[1] = second(dy, c);
-    return partial;
-  }
-
-  /// dB = A^T dY, summed over the batch axes that B was broadcast along. For a plain matrix B, a
-  /// weight, the sum and the product are one: A^T (k, rows) times dY (rows, n) over all rows.
-  Tensor second(const Tensor& dy, const Context& c) const {
+    if (!c.wants(1)) return partial;
     const Tensor a = c.input(0);
-    if (c.shape(1).ndim() == 2) {
+    if (c.shape(1).ndim() > 2) {
+      partial[1] = sum_to(product(transpose(a, -1, -2), dy), c.shape(1));
+    } else {
+      // For a plain matrix, a weight, the sum over the batch and the product are one: A^T (k, rows)
+      // times dY (rows, n) over all rows.
       const Tensor rows = reshape(a, {-1, a.shape().back()});
-      return product(transpose(rows, 0, 1), reshape(dy, {-1, dy.shape().back()}));
+      partial[1] = product(transpose(rows, 0, 1), reshape(dy, {-1, dy.shape().back()}));
     }
-    return sum_to(product(transpose(a, -1, -2), dy), c.shape(1));
+    return partial;
+    // END SOLUTION
   }
 
   static Tensor product(const Tensor& a, const Tensor& b) { return apply_op<MatMul>({a, b}); }

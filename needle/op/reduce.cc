@@ -51,7 +51,7 @@ struct ReduceOp final : Op {
 
   Tensors gradient(const Tensor& dy, const Context& c) const override {
     const Shape& shape = c.shape(0);
-    if (kind == Reduce::sum) return {broadcast_to(dy, shape)};
+    if (kind == Reduce::sum) return {sum_gradient(dy, shape)};
     const Tensor x = c.input(0);
     const Tensor y = c.output();
     if (kind == Reduce::prod) return {prod_gradient(dy, x)};
@@ -59,6 +59,13 @@ struct ReduceOp final : Op {
     const Tensor mask = cast(equal(x, y), x.dtype());
     const Tensor ties = broadcast_to(sum_to(mask, to), shape);
     return {mul(div(mask, ties), broadcast_to(dy, shape))};
+  }
+
+  /// Every element that went into a sum gets the gradient of that sum.
+  static Tensor sum_gradient(const Tensor& dy, const Shape& shape) {
+    // BEGIN SOLUTION hw1.sum_gradient
+    return broadcast_to(dy, shape);
+    // END SOLUTION
   }
 
   /// dy times the product of all others. prod / x would fail at 0, so the product of the others
@@ -181,6 +188,7 @@ Tensor var(const Tensor& x, const Axes& axes, int correction, bool keepdims) {
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
   const Tensor values = floating(x);
+  // BEGIN SOLUTION hw1.logsumexp
   Tensor largest = max(values, axes, true).detach();
   // Rows of only -inf (or with +inf) have no finite largest element to subtract.
   const Tensor finite = less(abs(largest), Tensor::scalar(INFINITY, values.dtype(), x.device()));
@@ -188,6 +196,7 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
   const Tensor total = log(sum(exp(sub(values, largest)), axes, true));
   const Tensor out = add(total, largest);
   return keepdims ? out : reshape(out, without_axes(x.shape(), axes));
+  // END SOLUTION
 }
 
 Tensor argmax(const Tensor& x, std::optional<int64_t> axis, bool keepdims) {
@@ -199,12 +208,14 @@ Tensor argmin(const Tensor& x, std::optional<int64_t> axis, bool keepdims) {
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
+  // BEGIN SOLUTION hw1.sum_to
   const int added = x.ndim() - shape.ndim();
   Shape to = x.shape();
   for (int i = 0; i < x.ndim(); ++i) {
     if (i < added || shape[i - added] == 1) to[i] = 1;
   }
   return reshape(apply_op<ReduceOp>({x}, Reduce::sum, to), shape);
+  // END SOLUTION
 }
 
 }  // namespace needle

@@ -100,6 +100,7 @@ SGD::SGD(Tensors parameters, double rate, double momentum, double weight_decay, 
 }
 
 void SGD::update(size_t i, const NDArray& p, const NDArray& gradient) {
+  // BEGIN SOLUTION hw1.sgd
   NDArray g = gradient;
   if (weight_decay_ != 0) g = add(Tensor(g), mul(Tensor(p), weight_decay_)).value();
   if (momentum_ != 0) {
@@ -109,6 +110,7 @@ void SGD::update(size_t i, const NDArray& p, const NDArray& gradient) {
     g = nesterov_ ? add(Tensor(g), mul(Tensor(v), momentum_)).value() : v;
   }
   scale_add(p, 1, g, -lr);
+  // END SOLUTION
 }
 
 Adam::Adam(Tensors parameters, const AdamOptions& options, bool decoupled)

@@ -21,19 +21,11 @@ train = ndl.data.DataLoader(ndl.data.digits("train"), batch_size=32, shuffle=Tru
 images, labels = ndl.data.digits("test").tensors
 model = MLP()
 optimizer = ndl.optim.AdamW(model.parameters(), lr=3e-3)
-schedule = ndl.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=15 * len(train))
+schedule = ndl.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=15)
 
 for epoch in range(15):
-    total = 0.0
-    for x, y in train:
-        loss = ndl.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item()
-    print(f"epoch {epoch + 1:2}: loss {total / len(train):.4f}")
+    loss = ndl.training.train_epoch(model, train, ndl.cross_entropy, optimizer)
+    schedule.step()
+    print(f"epoch {epoch + 1:2}: loss {loss:.4f}")
 
-with ndl.no_grad():
-    right = (model(images).argmax(-1) == labels).to(ndl.float32).mean().item()
-print(f"test accuracy {100 * right:.1f} %")
+print(f"test accuracy {100 * ndl.training.accuracy(model, images, labels):.1f} %")

@@ -5,7 +5,7 @@ done in C++, in the compiled module needle._core.
 """
 
 from . import _tensor as _tensor  # gives Tensor and NDArray their Python half
-from . import autograd, cpu, cuda, data, nn, optim, text, transformer
+from . import autograd, cpu, cuda, data, nn, optim, text, training, transformer
 from ._core import (
     DType,
     Generator,
@@ -221,6 +221,7 @@ __all__ = [
     "tanh",
     "tensor",
     "text",
+    "training",
     "transformer",
     "transpose",
     "unsqueeze",
