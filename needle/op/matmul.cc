@@ -37,8 +37,10 @@ struct MatMul final : Op {
     } else {
       // For a plain matrix, a weight, the sum over the batch and the product are one: A^T (k, rows)
       // times dY (rows, n) over all rows.
-      const Tensor rows = reshape(a, {-1, a.shape().back()});
-      partial[1] = product(transpose(rows, 0, 1), reshape(dy, {-1, dy.shape().back()}));
+      int64_t rows = 1;
+      for (int i = 0; i + 1 < a.ndim(); ++i) rows *= a.shape(i);
+      const Tensor flat = reshape(a, {rows, a.shape().back()});
+      partial[1] = product(transpose(flat, 0, 1), reshape(dy, {rows, dy.shape().back()}));
     }
     return partial;
     // END SOLUTION

@@ -1,0 +1,18 @@
+// The last gradient that arrives replaces the others.
+for (Node* node : order) {
+  const auto found = pending.find(node);
+  if (found == pending.end()) continue;  // no gradient flows here
+  Tensor dy = std::move(found->second);
+  pending.erase(found);
+  if (node->inputs.empty()) {
+    deliver(*node, std::move(dy), captured);
+    continue;
+  }
+  deliver(*node, dy, captured);
+  Tensors partial = input_gradients(*node, dy);
+  for (size_t i = 0; i < partial.size(); ++i) {
+    if (!partial[i].defined()) continue;
+    pending[node->inputs[i].node.get()] = partial[i];
+  }
+  if (!keep) node->use_up();
+}

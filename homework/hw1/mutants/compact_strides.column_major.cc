@@ -1,0 +1,8 @@
+// The first axis gets stride 1, as in Fortran.
+Shape strides = shape;
+int64_t stride = 1;
+for (int i = 0; i < shape.ndim(); ++i) {
+  strides[i] = stride;
+  stride *= shape[i];
+}
+return strides;

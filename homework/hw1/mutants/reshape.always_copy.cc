@@ -1,0 +1,2 @@
+// Gives up whenever the array is not compact.
+return std::nullopt;

@@ -1,0 +1,10 @@
+// Weight decay is applied after momentum.
+NDArray g = gradient;
+if (momentum_ != 0) {
+  const bool first = !velocity_[i].defined();
+  const NDArray& v = buffer(velocity_, i, p);
+  scale_add(v, first ? 0 : momentum_, g, 1);
+  g = nesterov_ ? add(Tensor(g), mul(Tensor(v), momentum_)).value() : v;
+}
+if (weight_decay_ != 0) g = add(Tensor(g), mul(Tensor(p), weight_decay_)).value();
+scale_add(p, 1, g, -lr);
