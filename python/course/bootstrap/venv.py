@@ -33,6 +33,7 @@ def install(group: str) -> None:
     with Step(f"Python packages for {'tests' if group == 'test' else 'needle'}") as step:
         step.report("asking pip")
         command = [VENV_PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+        command += ["--no-compile"]  # most modules are never imported; those that are compile then
         log = f"pip-{group}.log"
         if run_logged([*command, "-r", REQUIREMENTS[group]], log, on_line=step.report):
             raise failure("pip could not install the Python packages.", log)

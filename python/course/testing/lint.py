@@ -40,12 +40,19 @@ def run_lint(recorder: Recorder) -> None:
 
 
 def source_files() -> list[Path]:
-    """All files that people wrote: those git knows or would add, but no binary ones."""
+    """All files that people wrote, those git knows or would add; no binary ones, and no mutants.
+
+    A mutant is the inside of a function, with a fault.
+    """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     names: Iterable[str] = listed.stdout.split("\0") if listed.returncode == 0 else _walk()
     files = [ROOT / name for name in names if name]
-    return sorted(file for file in files if file.is_file() and file.suffix not in BINARY)
+    return sorted(
+        file
+        for file in files
+        if file.is_file() and file.suffix not in BINARY and "mutants" not in file.parts
+    )
 
 
 def run_tool(command: list[str]) -> str:

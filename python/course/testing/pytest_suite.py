@@ -15,8 +15,13 @@ from .recorder import Recorder
 ORDINARY = {0, 1, 5}
 
 
-def run_pytest(recorder: Recorder, arguments: Sequence[str], pattern: str | None) -> None:
-    """Runs the tests that the arguments name; failures are shown when they happen."""
+def run_pytest(
+    recorder: Recorder, arguments: Sequence[str], pattern: str | None, *, workers: int = 1
+) -> None:
+    """Runs the tests that the arguments name; failures are shown when they happen.
+
+    With several workers whole files are dealt out, and PyTorch has one thread in each.
+    """
     LOGS.mkdir(parents=True, exist_ok=True)
     log = log_path(f"pytest-{recorder.suite}.log")
     reader, writer = os.pipe()
@@ -31,6 +36,9 @@ def run_pytest(recorder: Recorder, arguments: Sequence[str], pattern: str | None
         *arguments,
         *(["-k", pattern] if pattern else []),
     ]
+    if workers > 1:
+        command += ["-n", str(workers), "--dist", "loadfile"]
+        env["OMP_NUM_THREADS"] = "1"
     with log.open("w", encoding="utf-8") as sink:
         child = subprocess.Popen(
             command,

@@ -43,7 +43,8 @@ def conformance(recorder: Recorder, pattern: str | None) -> None:
 
 def python(recorder: Recorder, pattern: str | None) -> None:
     """The library from Python."""
-    run_pytest(recorder, ["tests/python", f"--ignore={LAYERS}"], pattern)
+    workers = len(os.sched_getaffinity(0))
+    run_pytest(recorder, ["tests/python", f"--ignore={LAYERS}"], pattern, workers=workers)
 
 
 def e2e(recorder: Recorder, pattern: str | None) -> None:
