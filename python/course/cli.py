@@ -9,6 +9,7 @@ from rich.console import Console
 
 from .bootstrap.steps import SetupError
 from .errors import CourseError
+from .learning_commands import register
 from .paths import DEMO, RELEASE, SANITIZE, shown
 from .train.options import TrainOptions
 
@@ -207,3 +208,6 @@ def doctor() -> None:
     from .doctor import main
 
     raise typer.Exit(main())
+
+
+register(app, console)

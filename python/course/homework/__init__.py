@@ -1,0 +1,1 @@
+"""Homeworks: regions of the library that students write, and everything that is done with them."""

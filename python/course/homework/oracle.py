@@ -1,0 +1,170 @@
+"""The side that knows the answers: cases, expectations, tolerances. Never in the student's process.
+
+homework/hwN/oracle.py (and hidden/oracle.py, where it is there) defines, by question id,
+
+    CASES      generator(rng) of args, small to large; a case may name its "group" (see `partial`)
+    EXPECT     f(args) -> list of arrays; hidden/oracle.py may leave it to oracle.py
+    TOLERANCE  optional: (rtol, atol)
+    JUDGE      optional: f(args, got) -> None, or a sentence on what is wrong
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CourseError
+from ..paths import shown
+
+TABLES = ["CASES", "EXPECT", "TOLERANCE", "JUDGE"]
+# For results of a few hundred roundings; sums of cancelling terms need a TOLERANCE of their own.
+DEFAULT = {"float16": (1e-2, 1e-3), "float32": (1e-4, 1e-5), "float64": (1e-9, 1e-11)}
+GROUP = "group"
+LINE = 76
+
+
+class OracleError(Exception):
+    """The grader's own part is broken: IE, never a zero."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input with what is expected for it."""
+
+    args: dict[str, Any]
+    group: str
+    hidden: bool
+    expected: list[np.ndarray] | None  # None: only JUDGE knows
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What is wrong with an answer: a sentence, and two texts for a table."""
+
+    text: str
+    expected: str = ""
+    got: str = ""
+
+
+class Oracle:
+    """Cases and expectations of a homework."""
+
+    def __init__(self, folder: Path, seed: int, secret: int | None = None) -> None:
+        self._public = _load(folder / "oracle.py")
+        hidden = folder / "hidden" / "oracle.py"
+        self.has_hidden = hidden.is_file()
+        own = _load(hidden) if self.has_hidden else {table: {} for table in TABLES}
+        # What hidden/oracle.py does not say holds as in oracle.py; its cases are its own.
+        self._hidden = {table: self._public[table] | own[table] for table in TABLES}
+        self._own_cases = own["CASES"]
+        self._seeds = (seed, seed if secret is None else secret)
+
+    def cases(self, question: str) -> Iterator[Case]:
+        """The public cases, then the hidden ones. Raises OracleError."""
+        if question not in self._public["CASES"] and question not in self._own_cases:
+            raise OracleError(f"oracle.py has no CASES for {question}")
+        for hidden, table, cases in [
+            (False, self._public, self._public["CASES"]),
+            (True, self._hidden, self._own_cases),
+        ]:
+            if question in cases:
+                yield from self._of(question, hidden, table, cases[question])
+
+    def _of(
+        self, question: str, hidden: bool, tables: dict[str, Any], generate: Callable[..., Any]
+    ) -> Iterator[Case]:
+        rng = np.random.default_rng([self._seeds[hidden], zlib.crc32(question.encode()), hidden])
+        expect = tables["EXPECT"].get(question)
+        if expect is None and question not in tables["JUDGE"]:
+            raise OracleError(f"oracle.py has neither EXPECT nor JUDGE for {question}")
+        try:
+            for given in generate(rng):
+                args = {name: value for name, value in given.items() if name != GROUP}
+                expected = [np.asarray(a) for a in expect(args)] if expect else None
+                yield Case(args, str(given.get(GROUP, "all")), hidden, expected)
+        except Exception as error:
+            raise OracleError(f"oracle.py, {question}: {type(error).__name__}: {error}") from error
+
+    def difference(self, question: str, case: Case, got: list[np.ndarray]) -> Difference | None:
+        """None if the answer is right."""
+        tables = self._hidden if case.hidden else self._public
+        if judge := tables["JUDGE"].get(question):
+            try:
+                text = judge(case.args, got)
+            except Exception as error:
+                text = f"the answer has another form than is asked for: {error}"
+            return Difference(text, "", brief(got)) if text else None
+        return compare(case.expected or [], got, tables["TOLERANCE"].get(question))
+
+
+def compare(
+    expected: list[np.ndarray], got: list[np.ndarray], tolerance: Any = None
+) -> Difference | None:
+    """Number, dtype, shape and values, in this order. Integers and bools exactly."""
+    if len(expected) != len(got):
+        text = f"{len(expected)} arrays are expected, and there are {len(got)}"
+        return Difference(text, brief(expected), brief(got))
+    for number, (want, have) in enumerate(zip(expected, got, strict=True)):
+        which = f"array {number}: " if len(expected) > 1 else ""
+        texts = (brief([want]), brief([have]))
+        if want.dtype != have.dtype:
+            return Difference(f"{which}dtype {have.dtype}, not {want.dtype}", *texts)
+        if want.shape != have.shape:
+            return Difference(f"{which}shape {have.shape}, not {want.shape}", *texts)
+        wrong = ~_close(want, have, tolerance)
+        if not wrong.any():
+            continue
+        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+        count = int(wrong.sum())
+        nan = " (nan)" if want.dtype.kind == "f" and np.isnan(have[index]) else ""
+        place = f"first at {list(index)}{nan}" if index else f"the value{nan}"
+        text = f"{which}{count} of {want.size} elements differ, {place}"
+        values = (f"{want[index]} at {list(index)} of {texts[0]}", f"{have[index]} of {texts[1]}")
+        return Difference(text, *(values if want.size > 8 else texts))
+    return None
+
+
+def brief(value: Any) -> str:
+    """An argument or an answer in one line; large arrays by dtype, shape and first elements."""
+    if isinstance(value, np.ndarray):
+        flat = value.reshape(-1)
+        numbers = np.array2string(
+            flat[:6], precision=6, separator=", ", threshold=10, max_line_width=10**6
+        )
+        if value.size <= 6 and value.ndim <= 1:
+            return f"{numbers if value.ndim else numbers[1:-1]} {value.dtype}"
+        dots = "" if value.size <= 6 else ", ..."
+        return f"{value.dtype} {value.shape} {numbers[:-1]}{dots}]"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {brief(entry)}" for name, entry in value.items())
+    if isinstance(value, list | tuple):
+        if any(isinstance(entry, np.ndarray) for entry in value):
+            return "; ".join(brief(entry) for entry in value)
+        text = repr(value)
+        return text if len(text) <= LINE else text[: LINE - 4] + " ..."
+    return repr(value)
+
+
+def _close(want: np.ndarray, have: np.ndarray, tolerance: Any) -> np.ndarray:
+    if want.dtype.kind != "f":
+        return np.asarray(want == have)
+    rtol, atol = DEFAULT.get(want.dtype.name, (0.0, 0.0))
+    if isinstance(tolerance, int | float):
+        rtol, atol = tolerance, tolerance
+    elif tolerance is not None:
+        rtol, atol = tolerance
+    return np.asarray(np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CourseError(f"{shown(path)} is missing.")
+    names: dict[str, Any] = {"__name__": "oracle", "__file__": str(path)}
+    try:
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+    except Exception as error:
+        raise CourseError(f"{shown(path)}: {type(error).__name__}: {error}", status=1) from error
+    return {name: dict(names.get(name, {})) for name in TABLES}

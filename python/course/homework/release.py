@@ -1,0 +1,131 @@
+"""`./course release`: the student edition, a fresh tree without the solutions that are not due."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from .. import state
+from ..errors import CourseError
+from . import bodies, leaks, regions
+from .regions import Region
+
+SHOWN_LEAKS = 10
+ALWAYS_LEFT_OUT = ["homework/*/hidden/*", "homework/*/mutants/*", "tests/lessons/*"]
+
+
+def release(root: Path, homework: str, out: Path, with_solutions: Iterable[str] = ()) -> list[str]:
+    """Writes the student edition of a homework to `out`; gives the names of the open regions.
+
+    Taken from git HEAD. The bodies of the homework and of all later ones are replaced by the
+    starter, and those of earlier ones too unless `with_solutions` names them. Raises CourseError.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CourseError(f"{out} is not empty; a release goes into a new folder.")
+    if bodies.is_release(root):
+        raise CourseError("This is a student edition; a release is made from the full tree.")
+    if not (root / ".git").exists():
+        raise CourseError(f"{root} is no git clone; a release is made of what git HEAD holds.")
+    with_names = list(with_solutions)
+    for name in with_names:
+        if regions.homework_number(name) >= regions.homework_number(homework):
+            raise CourseError(
+                f"--with-solutions {name}: the solutions of {homework} and later stay closed."
+            )
+    made = not out.exists()
+    try:
+        _unpack(root, out)
+        known = regions.scan(out)
+        names = {region.homework for region in known.values()}
+        for name in [homework, *with_names]:
+            if name not in names:
+                here = ", ".join(sorted(names)) or "none"
+                raise CourseError(f"There are no regions of {name} in this tree; there is: {here}.")
+        stripped = {n: r for n, r in known.items() if r.homework not in with_names}
+        if already := [n for n, r in stripped.items() if r.is_starter]:
+            raise CourseError(f"git HEAD holds no solution of {', '.join(already)}.")
+        _strip(out, homework, known, stripped)
+        _check(out, stripped)
+    except BaseException:
+        for path in [out] if made else list(out.iterdir()) if out.exists() else []:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(True)
+        raise
+    return list(stripped)
+
+
+def uncommitted(root: Path) -> bool:
+    """Whether the working tree holds changes that git HEAD, and so the release, does not."""
+    command = ["git", "status", "--porcelain", "--untracked-files=no"]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    return bool(done.stdout.strip())
+
+
+def _unpack(root: Path, out: Path) -> None:
+    packed = subprocess.run(
+        ["git", "archive", "--format=tar", "HEAD"], cwd=root, capture_output=True, check=False
+    )
+    if packed.returncode:
+        raise CourseError(f"git archive: {packed.stderr.decode(errors='replace').strip()}", 1)
+    out.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(out, filter="data")
+
+
+def _strip(out: Path, homework: str, known: dict[str, Region], stripped: dict[str, Region]) -> None:
+    patterns = [*ALWAYS_LEFT_OUT, *_left_out(out)]
+    for path in sorted(out.rglob("*"), reverse=True):
+        name = str(path.relative_to(out))
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif any(fnmatch(name, pattern) for pattern in patterns):
+            path.unlink()
+    regions.write(out, {name: region.starter for name, region in stripped.items()})
+    for region in known.values():
+        if region.name not in stripped:
+            place = out / bodies.SOLUTIONS / f"{region.name}{region.suffix}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(region.body, encoding="utf-8")
+    solved = sorted({r.homework for r in known.values()} - {r.homework for r in stripped.values()})
+    lines = [
+        "# This tree is a student edition: solutions that are not due were left out.",
+        f'homework = "{homework}"',
+        f'made = "{state.today()}"',
+        f"with_solutions = {solved}".replace("'", '"'),
+    ]
+    (out / bodies.RELEASE_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _left_out(out: Path) -> list[str]:
+    """What lessons/course.toml lists under [release]: tests that want every region solved."""
+    path = out / "lessons" / "course.toml"
+    if not path.is_file():
+        return []
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [str(pattern) for pattern in table.get("release", {}).get("leave_out", [])]
+
+
+def _check(out: Path, stripped: dict[str, Region]) -> None:
+    """The leak scan; CourseError says where a piece of a solution still stands."""
+    kept = [
+        path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+        and path.suffix in regions.SUFFIXES
+        and str(path.relative_to(out)).startswith(leaks.LIBRARY)
+    ]
+    wanted = leaks.secrets({name: region.body for name, region in stripped.items()}, kept)
+    found = leaks.scan(out, wanted)
+    if found:
+        lines = [f"    {leak}" for leak in found[:SHOWN_LEAKS]]
+        more = f"\n    and {len(found) - SHOWN_LEAKS} more" if len(found) > SHOWN_LEAKS else ""
+        raise CourseError(
+            "Pieces of solutions stand outside of their regions; nothing was released:\n"
+            + "\n".join(lines)
+            + more,
+            status=1,
+        )
