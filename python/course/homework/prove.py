@@ -107,7 +107,7 @@ def read_mutants(grader: Grader) -> list[Mutant]:
         text = regions.clean(path.read_bytes(), path.name)
         regions.check_body(text, path.name)
         why = text.partition("\n")[0].lstrip("/# ").strip()
-        if not text.startswith(("//", "#")) or not why:
+        if not text.lstrip().startswith(("//", "#")) or not why:
             raise CourseError(
                 f"{path.name}: the first line must be a comment that says what is wrong."
             )
