@@ -245,7 +245,8 @@ class Builder:
         at = command.index("-o")
         del command[at : at + 2]
         first = next(i for i, word in enumerate(command) if word.startswith("-Wl,--start-group"))
-        command[first:first] = [*objects, "-Wl,-S", *(SANITIZE[:1] if sanitized else [])]
+        # Sanitizers name the line; otherwise a module without debug information is written faster.
+        command[first:first] = [*objects, *(SANITIZE if sanitized else ["-Wl,-S"])]
         return command
 
     def _package_files(self) -> list[Path]:

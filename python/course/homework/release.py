@@ -76,7 +76,7 @@ def _unpack(root: Path, out: Path) -> None:
 
 
 def _strip(out: Path, homework: str, known: dict[str, Region], stripped: dict[str, Region]) -> None:
-    patterns = [*ALWAYS_LEFT_OUT, *_left_out(out)]
+    patterns = [*ALWAYS_LEFT_OUT, *_told(out, "leave_out")]
     for path in sorted(out.rglob("*"), reverse=True):
         name = str(path.relative_to(out))
         if path.is_dir() and not path.is_symlink():
@@ -100,13 +100,13 @@ def _strip(out: Path, homework: str, known: dict[str, Region], stripped: dict[st
     (out / bodies.RELEASE_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _left_out(out: Path) -> list[str]:
-    """What lessons/course.toml lists under [release]: tests that want every region solved."""
+def _told(out: Path, key: str) -> list[str]:
+    """A list of lessons/course.toml under [release]: files to leave out, idioms that are no leak."""
     path = out / "lessons" / "course.toml"
     if not path.is_file():
         return []
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    return [str(pattern) for pattern in table.get("release", {}).get("leave_out", [])]
+    return [str(pattern) for pattern in table.get("release", {}).get(key, [])]
 
 
 def _check(out: Path, stripped: dict[str, Region]) -> None:
@@ -118,6 +118,7 @@ def _check(out: Path, stripped: dict[str, Region]) -> None:
         and path.suffix in regions.SUFFIXES
         and str(path.relative_to(out)).startswith(leaks.LIBRARY)
     ]
+    kept += _told(out, "idioms")
     wanted = leaks.secrets({name: region.body for name, region in stripped.items()}, kept)
     found = leaks.scan(out, wanted)
     if found:
