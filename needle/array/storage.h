@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "needle/array/device.h"
+#include "needle/array/pool.h"
 #include "needle/array/ref.h"
 
 namespace needle {
@@ -29,11 +31,11 @@ struct CacheStatistics {
   int64_t system_requests;  // how often the system was asked so far
 };
 CacheStatistics cache_statistics();
-/// Returns all kept blocks to the system.
+/// Returns all kept blocks to the system, except small ones that other threads keep for themselves.
 void empty_cache();
 
 /// Memory shared by every array that is a view of it.
-class Storage : public RefCounted {
+class Storage : public RefCounted, public Pooled {
  public:
   /// `bytes` of uninitialised memory. std::bad_alloc if the device has no more.
   static Ref<Storage> allocate(size_t bytes, Device device);
@@ -53,11 +55,11 @@ class Storage : public RefCounted {
  private:
   Storage(void* data, size_t bytes, Device device) : data_(data), bytes_(bytes), device_(device) {}
 
+  uint32_t version_ = 0;
   void* data_;
   size_t bytes_;
   Device device_;
-  uint32_t version_ = 0;
-  std::function<void()> drop_;  // empty: the memory is the allocator's
+  std::unique_ptr<std::function<void()>> drop_;  // null: the memory is the allocator's
 };
 
 }  // namespace needle

@@ -5,7 +5,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "needle/autograd/anomaly.h"
 #include "needle/autograd/node.h"
+#include "needle/autograd/node_map.h"
 
 namespace needle {
 
@@ -14,7 +16,7 @@ std::vector<Node*> topological_order(std::span<Node* const> roots) {
   // Depth first; a node is finished when all its inputs are. The finishing order, reversed, puts
   // every node before its inputs. The explicit stack holds (node, next input to look at).
   std::vector<Node*> finished;
-  std::unordered_set<const Node*> seen;
+  NodeSet seen;  // a std::unordered_set, but faster
   std::vector<std::pair<Node*, size_t>> stack;
   for (Node* root : roots) {
     if (!seen.insert(root).second) continue;
@@ -76,7 +78,7 @@ void keep_gradient(Node& node, Tensor dy) {
 }
 
 void check_gradient(const Node& node, size_t i, const Tensor& gradient) {
-  const Spec& spec = node.inputs[i].spec;
+  const Spec& spec = node.inputs[i].node->spec;
   if (gradient.shape() != spec.shape || gradient.dtype() != spec.dtype) {
     throw RuntimeError(str(node.name, ": the gradient of input ", i, " is ", gradient.dtype(), " ",
                            gradient.shape(), ", but the input is ", spec.dtype, " ", spec.shape));
@@ -101,11 +103,29 @@ Tensor seed_gradient(const Tensor& output, const Tensor& gradient) {
   return gradient;
 }
 
-using Gradients = std::unordered_map<const Node*, Tensor>;
+/// What register_hook() left: each hook sees the gradient, and may put another in its place.
+Tensor run_hooks(const Node& node, Tensor dy) {
+  const Node::Details* details = node.details_if_any();
+  if (!details || details->hooks.empty()) return dy;
+  const auto hooks = details->hooks;  // a copy: a hook may remove itself
+  for (const auto& [id, hook] : hooks) {
+    const Tensor other = hook(dy);
+    if (!other.defined()) continue;
+    if (other.shape() != node.spec.shape || other.dtype() != node.spec.dtype) {
+      throw RuntimeError(str("register_hook: the hook returned ", other.dtype(), " ", other.shape(),
+                             " for a gradient that is ", node.spec.dtype, " ", node.spec.shape));
+    }
+    dy = other;
+  }
+  return dy;
+}
+
+/// The nodes whose gradients grad() was asked for.
+using Captured = std::unordered_map<const Node*, Tensor>;
 
 /// Hands a complete gradient to those who asked for it. With `captured`, nodes listed there get it
 /// and no .grad is touched; otherwise leaves and nodes with keeps_grad do.
-void deliver(Node& node, Tensor dy, Gradients* captured) {
+void deliver(Node& node, Tensor dy, Captured* captured) {
   if (captured) {
     const auto wanted = captured->find(&node);
     if (wanted != captured->end()) wanted->second = std::move(dy);
@@ -120,7 +140,12 @@ Tensors input_gradients(const Node& node, const Tensor& dy) {
     throw RuntimeError(str(node.name, ": backward a second time through a graph that was freed; ",
                            "pass retain_graph the first time"));
   }
-  Tensors gradients = node.op->gradient(dy, Context(node));
+  Tensors gradients;
+  {
+    const Anomaly::Pause pause;
+    gradients = node.op->gradient(dy, Context(node));
+  }
+  if (Anomaly::watching()) Anomaly::check_gradient(node, dy, gradients);
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     if (!node.inputs[i].node) gradients[i] = {};
     if (gradients[i].defined()) check_gradient(node, i, gradients[i]);
@@ -130,7 +155,7 @@ Tensors input_gradients(const Node& node, const Tensor& dy) {
 
 /// Runs backward from `outputs`; `captured` as in deliver().
 void run_backward(const Tensors& outputs, const Tensors& gradients, BackwardOptions options,
-                  Gradients* captured) {
+                  Captured* captured) {
   const GradMode mode(options.create_graph);
   const bool keep = options.retain_graph || options.create_graph;
   Gradients pending;  // the sum of what has arrived at each node so far
@@ -142,13 +167,12 @@ void run_backward(const Tensors& outputs, const Tensors& gradients, BackwardOpti
     roots.push_back(root);
   }
   const std::vector<Node*> order = topological_order(roots);
-  pending.reserve(order.size());
 
   // BEGIN SOLUTION hw1.backward
   for (Node* node : order) {
     const auto found = pending.find(node);
     if (found == pending.end()) continue;  // no gradient flows here
-    Tensor dy = std::move(found->second);
+    Tensor dy = run_hooks(*node, std::move(found->second));
     pending.erase(found);
     if (node->inputs.empty()) {
       deliver(*node, std::move(dy), captured);
@@ -173,7 +197,7 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
 
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& gradients,
              BackwardOptions options) {
-  Gradients captured;
+  Captured captured;
   for (const Tensor& input : inputs) {
     if (!input.requires_grad()) throw RuntimeError("grad: an input needs no gradient");
     captured[input.node().get()] = Tensor();

@@ -2,41 +2,53 @@
 #include "needle/autograd/node.h"
 
 #include <algorithm>
-#include <array>
+
+#include "needle/autograd/anomaly.h"
 
 namespace needle {
 
-static Tensor restore(const SavedArray& saved, const Ref<Node>& node, const char* op,
-                      const char* what) {
-  if (!saved.array.defined())
-    throw RuntimeError(str(op, ": its gradient did not ask for its ", what));
-  if (saved.array.storage()->version() != saved.version) {
-    throw RuntimeError(str(op, ": its ", what, " of shape ", saved.array.shape(),
+static void check_saved(bool saved, bool unchanged, const char* op, const char* what,
+                        const Shape& shape) {
+  if (!saved) throw RuntimeError(str(op, ": its gradient did not ask for its ", what));
+  if (!unchanged) {
+    throw RuntimeError(str(op, ": its ", what, " of shape ", shape,
                            " was changed in place, but backward needs the value it had"));
   }
-  return Tensor(saved.array, node);
 }
 
 Tensor Context::input(int i) const {
-  return restore(node_.inputs[i].saved, node_.inputs[i].node, node_.name, "input");
+  const Node::Input& in = node_.inputs[i];
+  const bool saved = in.saved.defined();
+  check_saved(saved, saved && in.saved.version() == in.version, node_.name, "input", shape(i));
+  // requires_grad may have been switched since; the graph is that of the forward pass.
+  return in.saved.node() == in.node ? in.saved : Tensor(in.saved.value(), in.node);
 }
 
 Tensor Context::output() const {
+  const Node::Output* out = node_.output.get();
+  check_saved(out, out && out->array.storage()->version() == out->version, node_.name, "output",
+              node_.spec.shape);
   // The node does not own a reference to itself; this one lives no longer than the gradient.
-  return restore(node_.output, Ref(const_cast<Node*>(&node_)), node_.name, "output");
+  return Tensor(out->array, Ref(const_cast<Node*>(&node_)));
 }
 
-const Spec& Context::spec(int i) const { return node_.inputs[i].spec; }
+const Shape& Context::shape(int i) const {
+  const Node::Input& in = node_.inputs[i];
+  if (in.node) return in.node->spec.shape;
+  return in.spec ? in.spec->shape : in.saved.shape();
+}
+
+Spec Context::spec(int i) const {
+  const Node::Input& in = node_.inputs[i];
+  if (in.node) return in.node->spec;
+  return in.spec ? *in.spec : Spec{in.saved.shape(), in.saved.dtype()};
+}
+
 bool Context::wants(int i) const { return static_cast<bool>(node_.inputs[i].node); }
 int Context::inputs() const { return static_cast<int>(node_.inputs.size()); }
 
 NDArray Op::run(Arrays inputs) {
-  std::array<Spec, 16> few;
-  std::vector<Spec> many;
-  if (inputs.size() > few.size()) many.resize(inputs.size());
-  Spec* specs = many.empty() ? few.data() : many.data();
-  for (size_t i = 0; i < inputs.size(); ++i) specs[i] = {inputs[i].shape(), inputs[i].dtype()};
-  const Spec out_spec = spec(Specs(specs, inputs.size()));
+  const Spec out_spec = spec(inputs.specs());
   const Device device = inputs[0].device();
   NDArray out = NDArray::empty(out_spec.shape, out_spec.dtype, device);
   forward(kernels(device), inputs, out);
@@ -45,43 +57,70 @@ NDArray Op::run(Arrays inputs) {
 
 Spec ViewOp::spec(Specs) const { throw RuntimeError("spec: a view op has none; see view()"); }
 
-static SavedArray save(const NDArray& array) { return {array, array.storage()->version()}; }
-
-Tensor apply_op(std::unique_ptr<Op> op, std::span<const Tensor> inputs) {
+/// Whether any input needs a gradient. ValueError, RuntimeError for inputs that cannot be used.
+static bool check_inputs(const Op& op, TensorRefs inputs) {
   bool record = false;
-  std::vector<NDArray> arrays;
-  arrays.reserve(inputs.size());
-  for (const Tensor& x : inputs) {
-    if (!x.defined()) throw ValueError(str(op->name(), ": an input is an undefined tensor"));
-    if (x.device() != inputs[0].device()) {
-      throw RuntimeError(str(op->name(), ": inputs on different devices, ", inputs[0].device(),
-                             " and ", x.device(), "; move them with to()"));
+  for (const TensorRef& x : inputs) {
+    if (!x->defined()) throw ValueError(str(op.name(), ": an input is an undefined tensor"));
+    if (x->device() != inputs[0]->device()) {
+      throw RuntimeError(str(op.name(), ": inputs on different devices, ", inputs[0]->device(),
+                             " and ", x->device(), "; move them with to()"));
     }
-    record |= x.requires_grad();
-    arrays.push_back(x.value());
+    record |= x->requires_grad();
   }
-  NDArray out = op->run(arrays);
-  if (!record || !grad_enabled() || !is_floating(out.dtype())) return Tensor(std::move(out));
+  return record;
+}
 
-  auto node = make_ref<Node>();
+Node::Node(std::unique_ptr<Op> o, TensorRefs tensors, const NDArray& out)
+    : name(o->name()), spec{out.shape(), out.dtype()}, op(std::move(o)), inputs(tensors.size()) {
   const uint32_t saves = op->saves();
-  node->name = op->name();
-  node->inputs.resize(inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    Node::Input& input = node->inputs[i];
-    input.node = inputs[i].node();
-    input.spec = {arrays[i].shape(), arrays[i].dtype()};
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& x = *tensors[i];
+    inputs[i].node = x.node();
     // Inputs beyond the 31st share the last bit; kInputs has them all.
-    if (saves >> std::min<size_t>(i, 30) & 1) input.saved = save(arrays[i]);
+    if (saves >> std::min<size_t>(i, 30) & 1) {
+      inputs[i].saved = x;
+      inputs[i].version = x.version();
+    } else if (!x.node()) {
+      inputs[i].spec = std::make_unique<Spec>(Spec{x.shape(), x.dtype()});
+    }
   }
-  if (saves & Op::kOutput) node->output = save(out);
-  node->op = std::move(op);
+  if (saves & Op::kOutput) output.reset(new Output{out, out.storage()->version()});
+}
+
+static constinit thread_local NodeLog* current_log = nullptr;
+
+NodeLog::NodeLog() : previous_(current_log) { current_log = this; }
+NodeLog::~NodeLog() { current_log = previous_; }
+
+void NodeLog::add(const Ref<Node>& node) {
+  if (current_log) current_log->nodes_.push_back(node);
+}
+
+Tensor apply_op(std::unique_ptr<Op> op, TensorRefs inputs) {
+  const bool record = check_inputs(*op, inputs) && grad_enabled();
+  NDArray out = op->run(Arrays(inputs));
+  if (Anomaly::watching()) Anomaly::check_forward(*op, inputs, out);
+  if (!record || !is_floating(out.dtype())) return Tensor(std::move(out));
+  auto node = make_ref<Node>(std::move(op), inputs, out);
+  if (Anomaly::watching()) node->details().origin = Anomaly::origin();
+  NodeLog::add(node);
   return Tensor(std::move(out), std::move(node));
+}
+
+Tensor apply_op(std::unique_ptr<Op> op, const Tensors& inputs) {
+  const std::vector<TensorRef> refs(inputs.begin(), inputs.end());
+  return apply_op(std::move(op), TensorRefs(refs));
+}
+
+Node::Details& Node::details() {
+  if (!details_) details_ = std::make_unique<Details>();
+  return *details_;
 }
 
 void Node::use_up() {
   op.reset();
-  output = {};
+  output.reset();
   for (Input& input : inputs) input.saved = {};
 }
 

@@ -6,24 +6,37 @@
 // Node, so arithmetic on plain data builds no graph.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
 #include "needle/array/ndarray.h"
+#include "needle/array/pool.h"
 
 namespace needle {
 
 class Node;
 class Tensor;
-using Tensors = std::vector<Tensor>;
+using Tensors = std::vector<Tensor, PoolAllocator<Tensor>>;
 
 struct BackwardOptions {
   bool retain_graph = false;  // keep what gradients need, for another backward through this graph
   bool create_graph = false;  // make the gradients differentiable again (implies retain_graph)
 };
 
+/// Which state of its memory a tensor had when it was looked at. Both parts count changes: in-place
+/// writes to the elements, and replacements by set_value.
+struct Version {
+  uint32_t writes = 0;
+  uint32_t replacements = 0;
+  bool operator==(const Version&) const = default;
+};
+
 class Tensor {
  public:
+  /// Sees the complete gradient of a tensor; what it returns, if defined, takes its place.
+  using Hook = std::function<Tensor(const Tensor&)>;
+
   Tensor() = default;
   /// A leaf. TypeError if a gradient is wanted of a dtype that is not floating.
   explicit Tensor(NDArray value, bool requires_grad = false);
@@ -56,6 +69,11 @@ class Tensor {
   void set_grad(const Tensor& grad) const;
   /// Keeps the gradient of an op's output too.
   void retain_grad() const;
+  /// Calls `hook` in every backward pass that reaches this tensor, leaf or not, in the order of
+  /// registration and before .grad is written. Returns a number for remove_hook().
+  int register_hook(Hook hook) const;
+  /// Nothing happens if the hook is gone already.
+  void remove_hook(int id) const;
   /// The same elements outside the graph.
   Tensor detach() const;
   /// Puts other elements behind this handle and all its copies (shape and dtype may change).
@@ -70,6 +88,7 @@ class Tensor {
   bool is_parameter() const { return body_->is_parameter; }
   void mark_parameter() const { body_->is_parameter = true; }
 
+  Version version() const { return {value().storage()->version(), body_->replacements}; }
   const Ref<Node>& node() const { return body_->node; }
   /// Two handles of the same tensor?
   bool same_as(const Tensor& other) const { return body_ == other.body_; }
@@ -80,9 +99,10 @@ class Tensor {
   }
 
  private:
-  struct Body : RefCounted {
-    Body();
+  struct Body : RefCounted, Pooled {
+    Body(NDArray value, Ref<Node> node);
     ~Body();  // elsewhere: it needs to know Node
+    uint32_t replacements = 0;
     NDArray value;
     Ref<Node> node;
     bool is_parameter = false;

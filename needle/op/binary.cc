@@ -16,12 +16,16 @@ struct BinaryOp final : Op {
   const char* name() const override { return name_of(kind); }
 
   Spec spec(Specs in) const override {
-    return {broadcast_shapes(name(), in[0].shape, in[1].shape), in[0].dtype};
+    const Spec a = in[0], b = in[1];
+    return {a.shape == b.shape ? a.shape : broadcast_shapes(name(), a.shape, b.shape), a.dtype};
   }
 
   void forward(const Kernels& k, Arrays in, const NDArray& out) override {
-    slot(k, &Kernels::binary, name())(kind, in[0].broadcast_to(out.shape()).view(),
-                                      in[1].broadcast_to(out.shape()).view(), out.view());
+    const auto function = slot(k, &Kernels::binary, name());
+    if (in[0].shape() == in[1].shape())
+      return function(kind, in[0].view(), in[1].view(), out.view());
+    function(kind, in[0].broadcast_to(out.shape()).view(), in[1].broadcast_to(out.shape()).view(),
+             out.view());
   }
 
   uint32_t saves() const override {
@@ -84,6 +88,7 @@ static Tensor binary(Binary kind, const Tensor& a, const Tensor& b) {
   const bool floating_only = kind == Binary::div || kind == Binary::pow;
   if (floating_only && !is_floating(dtype)) dtype = DType::float32;
   if (dtype == DType::bool_) throw TypeError(str(name_of(kind), ": not for bool; cast first"));
+  if (a.dtype() == dtype && b.dtype() == dtype) return apply_op<BinaryOp>({a, b}, kind);
   return apply_op<BinaryOp>({cast(a, dtype), cast(b, dtype)}, kind);
 }
 

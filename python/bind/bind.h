@@ -90,8 +90,24 @@ Tensor get_item(const Tensor& x, py::handle key);
 /// x[key] = value, through the view.
 void set_item(const NDArray& x, py::handle key, py::handle value);
 
+// --- autograd.cc ---
+
+/// What Tensor.register_hook returns.
+struct HookHandle {
+  Tensor tensor;
+  int id;
+};
+HookHandle register_hook(const Tensor& t, const py::object& hook);
+
+// --- operators.cc ---
+
+/// Makes arithmetic of small tensors faster; the class has all its methods already.
+void shorten_operators(py::handle tensor_class);
+
 // --- one function per file, called by the module ---
 
+void bind_node(py::module_& m);
+void bind_autograd(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
 void bind_nn(py::module_& m);

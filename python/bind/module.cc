@@ -1,95 +1,9 @@
-// The module needle._core: errors, dtypes, devices, random numbers, threads, creation of tensors,
-// and operations written in Python.  (Python package)
-#include <set>
-
+// The module needle._core: errors, dtypes, devices, random numbers, threads, creation of tensors.
+// (Python package)
 #include "bind.h"
 
 namespace needle::python {
 namespace {
-
-// --- operations written in Python: needle.autograd.Function ---
-
-/// ctx.inputs and ctx.output during backward(). They hold the node, and the node holds ctx: they
-/// must go afterwards, also if an error leaves backward(), or nobody would free the circle.
-class Lent {
- public:
-  Lent(const py::object& ctx, const py::tuple& inputs, const py::object& output) : ctx_(ctx) {
-    ctx.attr("inputs") = inputs;
-    ctx.attr("output") = output;
-  }
-  ~Lent() {
-    PyObject_SetAttrString(ctx_.ptr(), "inputs", Py_None);
-    PyObject_SetAttrString(ctx_.ptr(), "output", Py_None);
-  }
-
- private:
-  const py::object& ctx_;
-};
-
-/// Calls `cls.forward(ctx, *arrays)` and `cls.backward(ctx, dy)`.
-class PythonOp : public Op {
- public:
-  PythonOp(py::object cls, py::object ctx)
-      : name_(py::cast<std::string>(cls.attr("__name__"))),
-        cls_(std::move(cls)),
-        ctx_(std::move(ctx)) {}
-
-  const char* name() const override { return interned(name_); }
-  Spec spec(Specs) const override {
-    throw RuntimeError("Function: its shape is known by running it");
-  }
-  void forward(const Kernels&, Arrays, const NDArray&) override {}
-  uint32_t saves() const override { return kInputs | kOutput; }
-
-  NDArray run(Arrays inputs) override {
-    const py::gil_scoped_acquire guard;
-    py::list arguments;
-    arguments.append(ctx_.object);
-    for (const NDArray& x : inputs) arguments.append(x);
-    const py::object out = cls_.object.attr("forward")(*arguments);
-    const auto tensor = try_tensor(out);
-    if (!tensor) {
-      throw TypeError(str(name_, ".forward: must return one NDArray, got ", type_name(out)));
-    }
-    return tensor->value();
-  }
-
-  Tensors gradient(const Tensor& dy, const Context& context) const override {
-    const py::gil_scoped_acquire guard;
-    py::list inputs;
-    for (int i = 0; i < context.inputs(); ++i) inputs.append(context.input(i));
-    const Lent lent(ctx_.object, py::tuple(inputs), py::cast(context.output()));
-    py::object out = cls_.object.attr("backward")(ctx_.object, dy);
-    if (!py::isinstance<py::tuple>(out)) out = py::make_tuple(out);
-    const auto gradients = py::cast<py::tuple>(out);
-    if (static_cast<int>(gradients.size()) != context.inputs()) {
-      throw ValueError(str(name_, ".backward: ", gradients.size(), " gradients for ",
-                           context.inputs(), " inputs; return one each, or None"));
-    }
-    Tensors partial;
-    for (py::handle g : gradients) partial.push_back(try_tensor(g).value_or(Tensor()));
-    return partial;
-  }
-
- private:
-  /// A node keeps its name after its op is used up, so the characters must outlive the op.
-  static const char* interned(const std::string& name) {
-    static auto* names = new std::set<std::string>;  // guarded by the GIL
-    return names->insert(name).first->c_str();
-  }
-
-  std::string name_;
-  Kept cls_, ctx_;
-};
-
-Tensor apply_function(const py::object& cls, const py::object& ctx, const std::vector<In>& inputs) {
-  Tensors tensors;
-  for (const In& x : inputs) tensors.push_back(x.tensor);
-  if (tensors.empty()) throw ValueError("Function: apply needs at least one tensor");
-  return apply_op(std::unique_ptr<Op>(new PythonOp(cls, ctx)), std::span<const Tensor>(tensors));
-}
-
-// --- module parts ---
 
 void bind_errors() {
   py::register_local_exception_translator([](std::exception_ptr p) {
@@ -306,43 +220,6 @@ void bind_creation(py::module_& m) {
       "gives zeros.");
 }
 
-/// A context manager around the scoped switch of the C++ library.
-struct GradSwitch {
-  bool enabled;
-  std::vector<std::unique_ptr<GradMode>> active;
-};
-
-void bind_graph(py::module_& m) {
-  py::class_<GradSwitch>(m, "_GradSwitch")
-      .def(py::init([](bool enabled) {
-             return GradSwitch{enabled, {}};
-           }),
-           py::arg("enabled"))
-      .def("__enter__",
-           [](GradSwitch& s) { s.active.push_back(std::make_unique<GradMode>(s.enabled)); })
-      .def("__exit__", [](GradSwitch& s, const py::args&) { s.active.pop_back(); });
-  m.def("is_grad_enabled", &grad_enabled, "Whether operations are recorded on this thread.");
-  m.def(
-      "_grad",
-      [](const Tensors& outputs, const Tensors& inputs,
-         const std::vector<std::optional<Tensor>>& gradients, bool retain_graph,
-         bool create_graph) {
-        Tensors seeds;
-        for (const auto& g : gradients) seeds.push_back(g.value_or(Tensor()));
-        Tensors found;
-        {
-          const py::gil_scoped_release guard;
-          found = grad(outputs, inputs, seeds, {retain_graph, create_graph});
-        }
-        std::vector<std::optional<Tensor>> out;
-        for (const Tensor& t : found) out.push_back(t.defined() ? std::optional(t) : std::nullopt);
-        return out;
-      },
-      py::arg("outputs"), py::arg("inputs"), py::arg("gradients"), py::arg("retain_graph"),
-      py::arg("create_graph"));
-  m.def("_apply_function", &apply_function, py::arg("cls"), py::arg("ctx"), py::arg("inputs"));
-}
-
 }  // namespace
 }  // namespace needle::python
 
@@ -352,10 +229,11 @@ PYBIND11_MODULE(_core, m) {
   bind_errors();
   bind_dtypes(m);
   bind_devices(m);
+  bind_node(m);
   bind_tensor(m);
   bind_random(m);
   bind_creation(m);
-  bind_graph(m);
+  bind_autograd(m);
   bind_ops(m);
   bind_nn(m);
   bind_models(m);

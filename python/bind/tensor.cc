@@ -270,6 +270,13 @@ void define_graph(py::class_<Tensor>& c) {
   c.def("detach", &Tensor::detach, "The same elements outside the graph; the memory is shared.");
   c.def("retain_grad", &Tensor::retain_grad, "Keeps .grad of a tensor that is no leaf, too.");
   c.def(
+      "register_hook",
+      [](const Tensor& t, const py::object& hook) { return register_hook(t, hook); },
+      py::arg("hook"),
+      "Calls hook(gradient) in every backward pass that reaches this tensor, leaf or not.\n\n"
+      "A Tensor that the hook returns takes the place of the gradient; None leaves it. The\n"
+      "result has remove(). RuntimeError if this tensor needs no gradient.");
+  c.def(
       "backward",
       [](const Tensor& t, const std::optional<Tensor>& gradient, bool retain_graph,
          bool create_graph) {
@@ -292,26 +299,6 @@ void define_graph(py::class_<Tensor>& c) {
 }  // namespace
 
 void bind_tensor(py::module_& m) {
-  // The graph's nodes are counted by Ref, so a copy of the Ref is all that Python holds.
-  py::class_<Ref<Node>> node(m, "Node",
-                             "A vertex of the computation graph: the operation behind a tensor.");
-  node.attr("__module__") = "needle";
-  node.def_property_readonly(
-      "name", [](const Ref<Node>& n) { return n->name; }, "The operation.");
-  node.def_property_readonly(
-      "next_functions",
-      [](const Ref<Node>& n) {
-        std::vector<std::optional<Ref<Node>>> out;
-        for (const Node::Input& input : n->inputs) {
-          out.push_back(input.node ? std::optional(input.node) : std::nullopt);
-        }
-        return out;
-      },
-      "The nodes of the operation's inputs; None for inputs without a gradient.");
-  node.def("__hash__", [](const Ref<Node>& n) { return std::hash<const void*>()(n.get()); });
-  node.def(
-      "__eq__", [](const Ref<Node>& a, const Ref<Node>& b) { return a == b; }, py::is_operator());
-
   py::class_<NDArray> array(m, "NDArray", py::buffer_protocol(),
                             "A strided view of shared memory, without a graph (lesson "
                             "2).\n\nNDArray(data, dtype=None): a "
@@ -345,6 +332,7 @@ void bind_tensor(py::module_& m) {
   define_sharing(array);
   define_sharing(tensor);
   define_graph(tensor);
+  shorten_operators(tensor);
 }
 
 }  // namespace needle::python

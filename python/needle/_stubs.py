@@ -31,7 +31,7 @@ Shape: typing.TypeAlias = int | collections.abc.Sequence[int]
 Axes: typing.TypeAlias = int | collections.abc.Sequence[int] | None
 AnyDType: typing.TypeAlias = DType | str | type | numpy.dtype
 AnyDevice: typing.TypeAlias = device | str"""
-ARRAYS = ("DType", "Generator", "NDArray", "Node", "Tensor", "device")
+ARRAYS = ("DType", "Generator", "HookHandle", "NDArray", "Node", "Tensor", "device")
 
 # Made by Python itself, or told by the base class.
 _HIDDEN = {

@@ -1,40 +1,58 @@
 """Gradients: on request, switched off, checked, and for operations written in Python (lesson 3)."""
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ._core import (
+    HookHandle,
     NDArray,
     Tensor,
+    _AnomalySwitch,
     _apply_function,
+    _checkpoint,
     _grad,
     _GradSwitch,
+    _hvp,
+    _jacobian,
+    _jvp,
+    _vjp,
+    concat,
     from_numpy,
     is_grad_enabled,
     randn,
+    topological_order,
 )
+from ._draw import Drawing, draw
 
 __all__ = [
+    "Drawing",
     "Function",
+    "HookHandle",
+    "checkpoint",
+    "detect_anomaly",
+    "draw",
     "enable_grad",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "hvp",
     "is_grad_enabled",
+    "jacobian",
+    "jvp",
     "no_grad",
+    "topological_order",
+    "vjp",
 ]
 
 
 class _Switch(contextlib.ContextDecorator):
-    """A context manager and decorator around the C++ library's switch."""
+    """A context manager and decorator around one of the C++ library's switches."""
 
-    _enabled: bool
-
-    def __init__(self) -> None:
-        self._switch = _GradSwitch(self._enabled)
+    _switch: _GradSwitch | _AnomalySwitch
 
     def __enter__(self) -> None:
         self._switch.__enter__()
@@ -46,13 +64,26 @@ class _Switch(contextlib.ContextDecorator):
 class no_grad(_Switch):  # noqa: N801
     """`with no_grad():` records nothing, on this thread. Also a decorator: `@no_grad()`."""
 
-    _enabled = False
+    def __init__(self) -> None:
+        self._switch = _GradSwitch(False)
 
 
 class enable_grad(_Switch):  # noqa: N801
     """`with enable_grad():` records again inside no_grad(). Also a decorator."""
 
-    _enabled = True
+    def __init__(self) -> None:
+        self._switch = _GradSwitch(True)
+
+
+class detect_anomaly(_Switch):  # noqa: N801
+    """`with detect_anomaly():` finds where the first NaN or infinity comes from. Also a decorator.
+
+    As soon as an operation, or its gradient, makes one of finite values, RuntimeError names the
+    operation and the line of Python that called it. Every element is looked at: slow.
+    """
+
+    def __init__(self) -> None:
+        self._switch = _AnomalySwitch()
 
 
 def grad(
@@ -81,6 +112,89 @@ def grad(
     return tuple(_grad(outputs, inputs, gradients, keep, create_graph))
 
 
+def _tensors(name: str, what: str, given: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    tensors = [given] if isinstance(given, Tensor) else list(given)
+    for t in tensors:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}: {what} must be Tensors, got {type(t).__name__}")
+    return tensors
+
+
+def _like(inputs: Tensor | Sequence[Tensor], found: list[Tensor]) -> Any:
+    """One tensor for one tensor, a tuple for a sequence."""
+    return found[0] if isinstance(inputs, Tensor) else tuple(found)
+
+
+def vjp(
+    function: Callable[..., Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    v: Tensor | None = None,
+) -> tuple[Tensor, Any]:
+    """(function(*inputs), v^T J): one backward pass, J the Jacobian of the function.
+
+    v has the shape of the output; None stands for 1 of a one-element output. The product has the
+    structure and shapes of `inputs`. Both are outside the graph. TypeError for inputs that are not
+    floating, ValueError for a v that does not fit.
+    """
+    output, products = _vjp(function, _tensors("vjp", "inputs", inputs), v)
+    return output, _like(inputs, products)
+
+
+def jvp(
+    function: Callable[..., Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    v: Tensor | Sequence[Tensor],
+) -> tuple[Tensor, Tensor]:
+    """(function(*inputs), J v): the derivative of the function along v.
+
+    v has the structure and shapes of `inputs`; the product has the shape of the output. Made of two
+    backward passes, so the function must consist of operations that differentiate twice.
+    """
+    output, products = _jvp(function, _tensors("jvp", "inputs", inputs), _tensors("jvp", "v", v))
+    return output, products[0]
+
+
+def jacobian(function: Callable[..., Tensor], inputs: Tensor | Sequence[Tensor]) -> Any:
+    """All derivatives d output / d input, of shape output.shape + input.shape for every input.
+
+    One backward pass per element of the output. The result has the structure of `inputs`.
+    """
+    return _like(inputs, _jacobian(function, _tensors("jacobian", "inputs", inputs)))
+
+
+def hvp(
+    function: Callable[..., Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    v: Tensor | Sequence[Tensor],
+) -> tuple[Tensor, Any]:
+    """(function(*inputs), H v), H the second derivatives of a function with a one-element output.
+
+    v and the product have the structure and shapes of `inputs`. H is never made (Pearlmutter 1994).
+    """
+    output, products = _hvp(function, _tensors("hvp", "inputs", inputs), _tensors("hvp", "v", v))
+    return output, _like(inputs, products)
+
+
+def checkpoint(function: Callable[..., Tensor], *args: Any) -> Tensor:
+    """function(*args), keeping nothing of what it computes for backward, which runs it again.
+
+    Trades time for memory (Chen et al., arXiv 1604.06174). The function must compute the same every
+    time; needle's default random generator is put back for it, so dropout drops the same elements.
+    Gradients reach the tensors among `args` and those that the function uses otherwise, such as
+    parameters. Checkpoints may be nested; backward(create_graph=True) through one is a
+    RuntimeError. ValueError if no argument is a Tensor.
+    """
+    places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+
+    def run(*tensors: Tensor) -> Tensor:
+        arguments = list(args)
+        for i, t in zip(places, tensors, strict=True):
+            arguments[i] = t
+        return function(*arguments)
+
+    return _checkpoint(run, [args[i] for i in places])
+
+
 class Context:
     """What forward() and backward() of a Function share. Set any attribute on it.
 
@@ -88,7 +202,42 @@ class Context:
     """
 
     inputs: tuple[Tensor, ...] | None = None
-    output: Tensor | None = None
+    output: Tensor | tuple[Tensor, ...] | None = None
+
+
+class _Several:
+    """A Function with several outputs, as one whose output is all of them in a row.
+
+    The graph knows operations with one output; the pieces are views of it.
+    """
+
+    def __init__(self, cls: type["Function"]) -> None:
+        self.cls, self.__name__ = cls, cls.__name__
+        self.shapes: list[tuple[int, ...]] | None = None
+
+    def forward(self, ctx: Context, *arrays: NDArray) -> NDArray:
+        out = self.cls.forward(ctx, *arrays)
+        if not isinstance(out, tuple):
+            return out
+        parts = [Tensor(x) for x in out]
+        if len({p.dtype for p in parts}) != 1:
+            raise TypeError(f"{self.__name__}.forward: the outputs must have one dtype")
+        self.shapes = [p.shape for p in parts]
+        return NDArray(concat([p.reshape(-1) for p in parts]))
+
+    def pieces(self, row: Tensor) -> tuple[Tensor, ...]:
+        parts, start = [], 0
+        for shape in self.shapes:
+            stop = start + math.prod(shape)
+            parts.append(row[start:stop].reshape(shape))
+            start = stop
+        return tuple(parts)
+
+    def backward(self, ctx: Context, dy: Tensor) -> Any:
+        if self.shapes is None:
+            return self.cls.backward(ctx, dy)
+        ctx.output = self.pieces(ctx.output)
+        return self.cls.backward(ctx, *self.pieces(dy))
 
 
 class Function:
@@ -97,22 +246,27 @@ class Function:
     forward(ctx, *arrays) gets NDArrays and returns one; backward(ctx, dy) gets and returns
     Tensors, one per input (or None), so that gradients written with needle's operations can be
     differentiated again. Arguments that are no tensors belong into attributes of the class.
+
+    forward() may also return a tuple of NDArrays of one dtype. Then apply() returns a tuple, and
+    backward(ctx, *dys) gets one gradient per output, zeros for an output that was not used.
     """
 
     @staticmethod
-    def forward(ctx: Context, *arrays: NDArray) -> NDArray:
-        """The output of the operation."""
+    def forward(ctx: Context, *arrays: NDArray) -> NDArray | tuple[NDArray, ...]:
+        """The output of the operation, or a tuple of outputs."""
         raise NotImplementedError("Function: write forward(ctx, *arrays)")
 
     @staticmethod
-    def backward(ctx: Context, dy: Tensor) -> Tensor | tuple[Tensor | None, ...]:
-        """The gradient of each input from dy, the gradient of the output."""
+    def backward(ctx: Context, *dy: Tensor) -> Tensor | tuple[Tensor | None, ...]:
+        """The gradient of each input from dy, the gradient of the output (of each output)."""
         raise NotImplementedError("Function: write backward(ctx, dy)")
 
     @classmethod
-    def apply(cls, *inputs: Tensor | NDArray) -> Tensor:
+    def apply(cls, *inputs: Tensor | NDArray) -> Any:
         """Runs forward() and records the operation if an input needs a gradient."""
-        return _apply_function(cls, Context(), list(inputs))
+        operation = _Several(cls)
+        output = _apply_function(operation, Context(), list(inputs))
+        return output if operation.shapes is None else operation.pieces(output)
 
 
 def _check_inputs(name: str, inputs: Sequence[Any]) -> list[int]:

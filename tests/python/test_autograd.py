@@ -192,11 +192,11 @@ def test_grad_fn_names_the_operation():
     y = (x @ x).softmax(-1)
     assert x.grad_fn is None
     assert y.grad_fn.name == "softmax"
-    (product,) = y.grad_fn.next_functions
+    (product,) = y.grad_fn.inputs
     assert product.name == "matmul"
     assert product == product
-    assert [n.name for n in product.next_functions] == ["leaf", "leaf"]
-    assert (x * ndl.ones(2, 2)).grad_fn.next_functions[1] is None
+    assert [n.name for n in product.inputs] == ["leaf", "leaf"]
+    assert (x * ndl.ones(2, 2)).grad_fn.inputs[1] is None
 
 
 class Cube(Function):

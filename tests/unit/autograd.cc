@@ -5,7 +5,11 @@
 #include <cmath>
 #include <thread>
 
+#include "needle/autograd/anomaly.h"
+#include "needle/autograd/functional.h"
 #include "needle/autograd/node.h"
+#include "needle/autograd/node_map.h"
+#include "needle/op/checkpoint.h"
 #include "needle/op/op.h"
 
 using namespace needle;
@@ -106,6 +110,100 @@ TEST_CASE("every node comes before all it depends on") {
       CHECK(place - order.begin() > static_cast<std::ptrdiff_t>(i));
     }
   }
+}
+
+TEST_CASE("a table of nodes finds what was put in, also after it has grown") {
+  std::vector<Ref<Node>> nodes;
+  for (int i = 0; i < 5000; ++i) nodes.push_back(make_ref<Node>(Spec{{}, DType::float32}));
+  NodeSet set;
+  Gradients gradients;
+  for (size_t i = 0; i < nodes.size(); i += 2) {
+    CHECK(set.insert(nodes[i].get()).second);
+    gradients[nodes[i].get()] = Tensor::scalar(static_cast<double>(i));
+  }
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    CHECK(set.insert(nodes[i].get()).second == (i % 2 == 1));
+    const auto found = gradients.find(nodes[i].get());
+    CHECK((found != gradients.end()) == (i % 2 == 0));
+    if (i % 2 == 0) CHECK(found->second.item() == static_cast<double>(i));
+  }
+  for (size_t i = 0; i < nodes.size(); i += 4) gradients.erase(gradients.find(nodes[i].get()));
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const auto found = gradients.find(nodes[i].get());
+    CHECK((found != gradients.end()) == (i % 4 == 2));
+    if (i % 4 == 2) CHECK(found->second.item() == static_cast<double>(i));
+  }
+}
+
+TEST_CASE("memory of the pool may be given back by another thread") {
+  std::vector<Tensor> made;
+  for (int i = 0; i < 1000; ++i) made.push_back(mul(leaf({1, 2}, {2}), 2));
+  std::thread([&] {
+    made.clear();
+    for (int i = 0; i < 1000; ++i) made.push_back(mul(leaf({1, 2}, {2}), 3));
+  }).join();
+  for (const Tensor& t : made) CHECK(at(t, 1) == 6);
+}
+
+TEST_CASE("products with the Jacobian of a function of two inputs") {
+  const auto f = [](const Tensors& x) { return mul(mul(x[0], x[0]), x[1]); };  // x^2 y
+  const Tensors at_point = {leaf({3, 1}, {2}), leaf({5, 2}, {2})};
+  const Tensor v = leaf({1, 10}, {2});
+  const Derivative reverse = vjp(f, at_point, v);
+  CHECK(at(reverse.output, 0) == 45);
+  CHECK(at(reverse.products[0], 0) == 30);  // 2 x y
+  CHECK(at(reverse.products[1], 1) == 10);  // x^2
+  const Derivative forward = jvp(f, at_point, {v, v});
+  CHECK(at(forward.products[0], 1) == 50);  // (2 x y + x^2) v
+  const Tensors matrices = jacobian(f, at_point);
+  CHECK(matrices[0].shape() == Shape{2, 2});
+  CHECK(at(matrices[0], 1) == 0);
+  CHECK(at(matrices[0], 3) == 4);
+  const Derivative second =
+      hvp([&](const Tensors& x) { return sum(f(x)); }, at_point, {v, leaf({0, 0}, {2})});
+  CHECK(at(second.products[0], 0) == 10);  // 2 y v
+  CHECK(at(second.products[1], 1) == 20);  // 2 x v
+  CHECK_THROWS_AS(vjp(f, at_point, leaf({1}, {1})), ValueError);
+}
+
+TEST_CASE("a checkpoint gives the same gradients and keeps one node") {
+  const Tensor w = leaf({2, 3}, {2});
+  const auto f = [&](const Tensors& x) { return mul(exp(mul(x[0], w)), w); };
+  const Tensor x = leaf({0.5, -1}, {2});
+  sum(f({x})).backward();
+  const Tensor dx = x.grad(), dw = w.grad();
+  x.set_grad({});
+  w.set_grad({});
+  const Tensor y = checkpoint(f, {x});
+  CHECK(y.node()->inputs.size() == 2);  // x, and w from outside
+  sum(y).backward();
+  for (int64_t i = 0; i < 2; ++i) {
+    CHECK(at(x.grad(), i) == at(dx, i));
+    CHECK(at(w.grad(), i) == at(dw, i));
+  }
+  CHECK_THROWS_WITH_AS(grad({sum(checkpoint(f, {x}))}, {x}, {}, {.create_graph = true}),
+                       doctest::Contains("gradients of gradients"), RuntimeError);
+}
+
+TEST_CASE("hooks replace gradients until they are removed") {
+  const Tensor x = leaf({1}, {1});
+  const int id = x.register_hook([](const Tensor& g) { return mul(g, 10); });
+  sum(x).backward();
+  CHECK(at(x.grad(), 0) == 10);
+  x.remove_hook(id);
+  sum(x).backward();
+  CHECK(at(x.grad(), 0) == 11);
+}
+
+TEST_CASE("an anomaly is found where it is born") {
+  const Tensor x = leaf({0}, {1});
+  const Tensor unwatched = log(x);
+  CHECK(std::isinf(unwatched.item()));
+  const Anomaly::Watch guard;
+  CHECK_THROWS_WITH_AS(log(x), doctest::Contains("log under the watch at "), RuntimeError);
+  const Tensor y = sum(sqrt(x));
+  CHECK_THROWS_WITH_AS(y.backward(), doctest::Contains("the gradient of sqrt under the watch"),
+                       RuntimeError);
 }
 
 static void* million_adds(void* ok) {
