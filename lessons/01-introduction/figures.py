@@ -48,7 +48,7 @@ def roofline(folder: Path) -> None:
         y = min(peak, x * bandwidth)
         axes.plot(x, y, "o", color=colour)
         below = y == peak
-        offset = (0, -16) if below else (8, -6)
+        offset = (0, 6 if x > 100 else -16) if below else (8, -6)
         axes.annotate(
             name, (x, y), offset, textcoords="offset points", ha="center" if below else "left"
         )

@@ -32,7 +32,7 @@ def graph(folder: Path) -> None:
         ((5.6, 3.05), (6.8, 3.05)),
         ((8.8, 3.2), (10.0, 4.4)),
         ((2.2, 4.8), (10.0, 4.8)),
-        ((12.0, 4.3), (13.6, 1.95)),
+        ((12.0, 4.3), (14.4, 1.95)),
         ((2.2, 1.3), (12.8, 1.3)),
     ]:
         arrow(axes, start, end, GREY)
@@ -65,7 +65,7 @@ def checkpointing(folder: Path) -> None:
     axes.set_ylim(0, 70)
     axes.set_xlabel("segments")
     axes.set_ylabel("values alive at most")
-    axes.annotate("√64 segments: 16 values", (8, 16), (10, 26), textcoords="data")
+    axes.annotate("√64 segments: 16 values", (8, 16), (5, 42), textcoords="data")
     save(figure, folder, "checkpointing")
 
 
