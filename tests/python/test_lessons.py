@@ -1,0 +1,281 @@
+"""The lessons say what is so: excerpts, printed numbers, figures, checks and notebooks."""
+
+import ast
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import EllipsisType
+from typing import Any
+
+import nbclient
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LESSONS = ["01-introduction", "02-foundations", "03-autodiff"]
+TEXTS = sorted([*(ROOT / "lessons").glob("*/README.md"), ROOT / "homework/hw1/README.md"])
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ENVIRONMENT = {"PYTHONPATH": str(ROOT / "python"), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+def blocks(text: Path) -> list[tuple[str, str, str]]:
+    """(language, what follows it, body) of every fenced block."""
+    return FENCE.findall(text.read_text(encoding="utf-8"))
+
+
+def identify(value: Any) -> str:
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else str(value)[:40]
+
+
+def run(*words: str | Path, **options: Any) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+# --- the texts ---
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=identify)
+def test_excerpts_are_the_librarys(text):
+    for language, title, body in blocks(text):
+        if language != "cpp":
+            continue
+        name = re.fullmatch(r'title="([^"]+)"', title)
+        assert name, f"an excerpt names its file: {body}"
+        assert body in (ROOT / name[1]).read_text(encoding="utf-8"), f"not in {name[1]}:\n{body}"
+
+
+@pytest.mark.parametrize("lesson", [*LESSONS, "primer"])
+def test_program_prints_what_the_text_quotes(lesson):
+    program = ROOT / "build/release/lessons" / lesson
+    assert program.exists(), f"{program} is not built: ninja -C build/release lessons/{lesson}"
+    done = run(program)
+    assert done.returncode == 0, done.stderr
+    printed = "\n" + done.stdout
+    quoted = [body for _, what, body in blocks(ROOT / "lessons" / lesson / "README.md")
+              if what == "prints lesson.cc"]  # fmt: skip
+    assert len(quoted) > 5
+    for body in quoted:
+        assert "\n" + body in printed, f"the text quotes\n{body}but the program prints\n{printed}"
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=identify)
+def test_python_of_the_text_prints_what_it_says(text):
+    source, expected = [], []
+    for language, what, body in blocks(text):
+        if language == "python":
+            source.append(body)
+        elif (language, what) == ("text", "prints"):
+            source.append("print('-' * 9)\n")
+            expected.append(body)
+    done = run(sys.executable, "-c", "\n".join(source))
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.split("-" * 9 + "\n")
+    assert printed[: len(expected)] == expected
+
+
+def test_compiler_says_what_the_primer_explains():
+    found = blocks(ROOT / "lessons/primer/README.md")
+    (command,) = [body for language, what, body in found if (language, what) == ("sh", "run")]
+    (message,) = [body for _, what, body in found if what == "stderr"]
+    done = run("sh", "-c", command)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_sanitizer_says_what_the_primer_explains(tmp_path):
+    (story,) = [body for _, what, body in blocks(ROOT / "lessons/primer/README.md")
+                if what == "asan"]  # fmt: skip
+    program = tmp_path / "overrun"
+    source = "lessons/primer/overrun.cc"
+    done = run("g++", "-std=c++20", "-g", "-fsanitize=address", source, "-o", program)
+    assert done.returncode == 0, done.stderr
+    report = run(program).stderr
+    for line in story.splitlines():
+        assert line in report, report
+        report = report[report.index(line) :]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=identify)
+def test_links_lead_somewhere(text):
+    prose = FENCE.sub("", text.read_text(encoding="utf-8"))
+    targets = re.findall(r"\]\(([^)#]+)\)", prose)
+    assert targets
+    for target in targets:
+        assert target.startswith("https://") or (text.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_reading_list(lesson):
+    text = (ROOT / "lessons" / lesson / "README.md").read_text(encoding="utf-8")
+    papers = re.split(r"^\d\. ", text.split("## Reading\n")[1].split("\n## ")[0], flags=re.M)[1:]
+    assert 3 <= len(papers) <= 6
+    for paper in papers:
+        assert re.search(r"(19|20)\d\d", paper)
+        assert paper.count("\n   - ") == 2, paper
+
+
+# --- figures ---
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_figures_are_what_their_program_draws(lesson, tmp_path):
+    folder = ROOT / "lessons" / lesson
+    code = f"import runpy, pathlib; m = runpy.run_path({str(folder / 'figures.py')!r}); "
+    done = run(sys.executable, "-c", code + f"m['main'](pathlib.Path({str(tmp_path)!r}))")
+    assert done.returncode == 0, done.stderr
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    stored = {p.name: p.read_text(encoding="utf-8") for p in (folder / "figures").iterdir()}
+    assert drawn.keys() == stored.keys()
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    for name, picture in stored.items():
+        assert drawn[name] == picture, f"{name}: run lessons/{lesson}/figures.py and commit"
+        assert f"(figures/{name})" in text, f"{name} is shown nowhere"
+        assert "<text" in picture
+
+
+# --- checks ---
+
+
+def load(path: Path) -> dict[str, Any]:
+    return runpy.run_path(str(path))
+
+
+def cases() -> list:
+    return [
+        pytest.param(lesson, check, id=f"{lesson[:2]}-{check.name}")
+        for lesson in LESSONS
+        for check in load(ROOT / "lessons" / lesson / "checks.py")["CHECKS"]
+    ]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_answers_have_one_name_for_each_check(lesson):
+    names = [check.name for check in load(ROOT / "lessons" / lesson / "checks.py")["CHECKS"]]
+    assert 6 <= len(names) <= 10
+    tree = ast.parse((ROOT / "lessons" / lesson / "answers.py").read_text(encoding="utf-8"))
+    given = [
+        node.name if isinstance(node, ast.FunctionDef) else node.targets[0].id
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.Assign)
+    ]
+    assert given == names
+
+
+@pytest.mark.parametrize(("lesson", "check"), cases())
+def test_check_takes_right_answers_and_no_others(lesson, check):
+    solved = load(ROOT / "tests/lessons" / f"{lesson}.py")
+    assert check.verify(solved[check.name]) is None
+    unanswered = load(ROOT / "lessons" / lesson / "answers.py")[check.name]
+    wrong = solved["WRONG"][check.name]
+    assert wrong
+    if not isinstance(unanswered, EllipsisType):
+        wrong = [unanswered, *wrong]
+    for value in wrong:
+        try:
+            hint = check.verify(value)
+        except (TypeError, IndexError):  # course.checks turns it into a sentence
+            continue
+        assert isinstance(hint, str) and hint, f"{value!r} is taken for right"
+        right = solved[check.name]
+        if isinstance(right, int | float) and not isinstance(value, str):
+            assert str(right) not in re.findall(r"[\d.]+\b", hint), f"gives it away: {hint}"
+
+
+# --- notebooks ---
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=identify)
+def test_notebook_is_stored_clean_and_runs(path):
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    for cell in raw["cells"]:
+        assert cell["id"]
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    folder = {"metadata": {"path": str(path.parent)}}
+    paths = [str(ROOT / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    client = nbclient.NotebookClient(notebook, timeout=60, resources=folder)
+    client.execute(env=environment)
+
+
+# --- the homework's handout ---
+
+
+def regions() -> dict[str, tuple[Path, str]]:
+    """Region of hw1 -> (its file, its body)."""
+    pattern = re.compile(r"BEGIN SOLUTION hw1\.(\w+)\n(.*?)\n[^\n]*END SOLUTION", re.DOTALL)
+    found = {}
+    for folder in ("needle", "python/needle"):
+        for path in (ROOT / folder).rglob("*.*"):
+            if path.suffix in {".cc", ".h", ".py"}:
+                for name, body in pattern.findall(path.read_text(encoding="utf-8")):
+                    found[name] = (path, body)
+    return found
+
+
+def test_handout_lists_every_region_with_its_points():
+    text = (ROOT / "homework/hw1/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \| `(\w+)` \| (\d+) \| `([^`]+)` \|$", text, re.M)
+    assert {name: ROOT / file for name, _, file in rows} == {
+        name: path for name, (path, _) in regions().items()
+    }
+    assert sum(int(points) for _, points, _ in rows) == 100
+    for number, (name, points, _) in enumerate(rows, 1):
+        assert re.search(rf"^### {number}\. .*: {points} points", text, re.M), name
+        assert f"\n**{number}. {name}.**" in text, f"no hints for {name}"
+
+
+def tokens(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z_]\w*|\d[\w.]*|[^\s\w]", text)
+
+
+def eights(text: str) -> set[tuple[str, ...]]:
+    words = tokens(text)
+    return {tuple(words[i : i + 8]) for i in range(len(words) - 7)}
+
+
+def test_no_solution_is_given_away():
+    secret: set[tuple[str, ...]] = set()
+    elsewhere: set[tuple[str, ...]] = set()
+    bodies = regions()
+    for path in {path for path, _ in bodies.values()}:
+        text = path.read_text(encoding="utf-8")
+        for name, (file, body) in bodies.items():
+            if file == path:
+                secret |= eights(body)
+                text = text.replace(body, f"{name} {name}")
+        elsewhere |= eights(text)
+    for folder in ("needle", "python/needle"):
+        for path in (ROOT / folder).rglob("*.*"):
+            if path.suffix in {".cc", ".h", ".py"} and path not in {p for p, _ in bodies.values()}:
+                elsewhere |= eights(path.read_text(encoding="utf-8"))
+    secret -= elsewhere
+    files = [
+        path
+        for folder in ("lessons", "homework/hw1", "notebooks")
+        for path in sorted((ROOT / folder).rglob("*.*"))
+        if path.suffix in {".md", ".cc", ".h", ".py", ".ipynb"}
+        and not {"hidden", "mutants"} & set(path.parts)
+    ]
+    assert len(files) > 15
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+        found = eights(text) & secret
+        assert not found, f"{path.relative_to(ROOT)} has {' '.join(min(found))}"
