@@ -67,7 +67,7 @@ def test_program_prints_what_the_text_quotes(lesson):
     printed = "\n" + done.stdout
     quoted = [body for _, what, body in blocks(ROOT / "lessons" / lesson / "README.md")
               if what == "prints lesson.cc"]  # fmt: skip
-    assert len(quoted) > 5
+    assert len(quoted) >= 5
     for body in quoted:
         assert "\n" + body in printed, f"the text quotes\n{body}but the program prints\n{printed}"
 
@@ -111,7 +111,7 @@ def test_sanitizer_says_what_the_primer_explains(tmp_path):
 
 @pytest.mark.parametrize("text", TEXTS, ids=identify)
 def test_links_lead_somewhere(text):
-    prose = FENCE.sub("", text.read_text(encoding="utf-8"))
+    prose = re.sub(r"`[^`\n]*`", "", FENCE.sub("", text.read_text(encoding="utf-8")))
     targets = re.findall(r"\]\(([^)#]+)\)", prose)
     assert targets
     for target in targets:
