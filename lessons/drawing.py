@@ -1,5 +1,6 @@
 """What the figures of the lessons share: one look, and SVG files that are the same every time."""
 
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -28,8 +29,9 @@ def save(figure: plt.Figure, folder: Path, name: str) -> None:
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     figure.savefig(path, metadata=nothing, bbox_inches="tight", transparent=False)
     plt.close(figure)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    path.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
+    # One element a line: small files, and differences that can be read.
+    text = re.sub(r"\s*\n\s*(?!\s*<)", " ", path.read_text(encoding="utf-8"))
+    path.write_text(text.strip() + "\n", encoding="utf-8")
 
 
 def blank(width: float, height: float, *, xmax: float, ymax: float):

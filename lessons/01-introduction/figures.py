@@ -35,7 +35,7 @@ def memory(folder: Path) -> None:
 def roofline(folder: Path) -> None:
     """A machine of 100 GFLOP/s and 20 GB/s, with the operations that the text counts."""
     peak, bandwidth = 100.0, 20.0
-    intensity = np.geomspace(1 / 32, 512, 50)
+    intensity = np.array([1 / 32, peak / bandwidth, 512])
     figure, axes = plt.subplots(figsize=(6.5, 3.4))
     axes.loglog(intensity, np.minimum(peak, intensity * bandwidth), color="black")
     points = {
@@ -55,6 +55,7 @@ def roofline(folder: Path) -> None:
     axes.axvline(peak / bandwidth, color=GREY, linestyle=":")
     axes.text(peak / bandwidth * 1.1, 0.8, "ridge point: 5 FLOP/byte", color=GREY)
     axes.set_ylim(0.5, 200)
+    axes.minorticks_off()
     axes.set_xlabel("arithmetic intensity, FLOP/byte")
     axes.set_ylabel("attainable GFLOP/s")
     save(figure, folder, "roofline")
