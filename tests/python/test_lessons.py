@@ -245,8 +245,12 @@ def tokens(text: str) -> list[str]:
 
 
 def eights(text: str) -> set[tuple[str, ...]]:
-    words = tokens(text)
-    return {tuple(words[i : i + 8]) for i in range(len(words) - 7)}
+    """All sequences of eight tokens, with comments and without."""
+    found = set()
+    for variant in (text, re.sub(r"//[^\n]*|(?:^|[ \t])#[^\n]*", " ", text, flags=re.M)):
+        words = tokens(variant)
+        found |= {tuple(words[i : i + 8]) for i in range(len(words) - 7)}
+    return found
 
 
 def test_no_solution_is_given_away():
