@@ -85,6 +85,20 @@ def test(
     raise typer.Exit(run_suites(console, suites or [], pattern))
 
 
+@app.command(epilog="Example: ./course bench autograd --json autograd.json")
+def bench(
+    suites: Annotated[list[str] | None, typer.Argument(help="Suites; none: all of them.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+) -> None:
+    """Compare needle's speed with that of others, in turns. Suites: autograd train-small.
+
+    A ratio above 1 means that needle is better. Nothing else should run meanwhile.
+    """
+    from .bench import bench as run_bench
+
+    raise typer.Exit(run_bench(suites or [], json))
+
+
 @app.command(
     epilog="Example: ./course train --text book.txt --minutes 10 --out models/book   "
     "Later: ./course train --resume --out models/book"

@@ -15,11 +15,12 @@ from . import debian, venv
 from .build import build
 from .steps import SetupError
 
-NEED_BUILD = {"demo", "test", "train", "serve"}
+NEED_BUILD = {"demo", "test", "train", "serve", "bench", "grade", "prove"}
 # These run the programs alone: the C++ tests need not be compiled for them.
-RUN_ONLY = {"demo", "train", "serve"}
+RUN_ONLY = {"demo", "train", "serve", "grade", "prove"}
 PROGRAMS = ["needle-serve", f"python/_core{sysconfig.get_config_var('EXT_SUFFIX')}"]
-NEED_TEST = {"test"}
+# The Python packages beyond those that every command needs.
+NEED = {"test": "test", "bench": "oracle", "grade": "oracle", "prove": "oracle"}
 HELP = {"-h", "--help"}
 
 
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 def prepare(command: str, help_only: bool = False) -> None:
     """Installs and builds what this command needs and does not find; help texts need no build."""
-    groups = ["base"] + (["test"] if command in NEED_TEST and not help_only else [])
+    groups = ["base"] + ([NEED[command]] if command in NEED and not help_only else [])
     with _alone():
         for group in groups:
             if not venv.ready(group):

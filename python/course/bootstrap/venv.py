@@ -10,7 +10,12 @@ from . import debian
 from .steps import Step, failure, run_logged
 
 HERE = Path(__file__).resolve().parent.parent
-REQUIREMENTS = {"base": HERE / "requirements.txt", "test": HERE / "requirements-test.txt"}
+REQUIREMENTS = {
+    "base": HERE / "requirements.txt",
+    "oracle": HERE / "requirements-oracle.txt",
+    "test": HERE / "requirements-test.txt",
+}
+FOR = {"base": "needle", "oracle": "comparisons", "test": "tests"}
 
 
 def ready(group: str) -> bool:
@@ -30,7 +35,7 @@ def install(group: str) -> None:
     """
     if not _works():
         _create()
-    with Step(f"Python packages for {'tests' if group == 'test' else 'needle'}") as step:
+    with Step(f"Python packages for {FOR[group]}") as step:
         step.report("asking pip")
         command = [VENV_PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         command += ["--no-compile"]  # most modules are never imported; those that are compile then

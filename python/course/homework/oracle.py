@@ -1,6 +1,7 @@
 """The side that knows the answers: cases, expectations, tolerances. Never in the student's process.
 
-homework/hwN/oracle.py (and hidden/oracle.py, where it is there) defines, by question id,
+homework/hwN/oracle.py (and hidden/oracle.py, where it is there) defines, by question id, and with
+the help of other modules of its folder,
 
     CASES      generator(rng) of args, small to large; a case may name its "group" (see `partial`)
     EXPECT     f(args) -> list of arrays; hidden/oracle.py may leave it to oracle.py
@@ -8,10 +9,13 @@ homework/hwN/oracle.py (and hidden/oracle.py, where it is there) defines, by que
     JUDGE      optional: f(args, got) -> None, or a sentence on what is wrong
 """
 
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -53,25 +57,29 @@ class Oracle:
     """Cases and expectations of a homework."""
 
     def __init__(self, folder: Path, seed: int, secret: int | None = None) -> None:
-        self._public = _load(folder / "oracle.py")
-        hidden = folder / "hidden" / "oracle.py"
-        self.has_hidden = hidden.is_file()
-        own = _load(hidden) if self.has_hidden else {table: {} for table in TABLES}
+        self._public = _load(folder, "oracle")
+        self.has_hidden = (folder / "hidden" / "oracle.py").is_file()
+        none: dict[str, Any] = {table: {} for table in TABLES}
+        own = _load(folder, "hidden.oracle") if self.has_hidden else none
         # What hidden/oracle.py does not say holds as in oracle.py; its cases are its own.
         self._hidden = {table: self._public[table] | own[table] for table in TABLES}
         self._own_cases = own["CASES"]
         self._seeds = (seed, seed if secret is None else secret)
 
     def cases(self, question: str) -> Iterator[Case]:
-        """The public cases, then the hidden ones. Raises OracleError."""
-        if question not in self._public["CASES"] and question not in self._own_cases:
+        """The public cases; then, where they are at hand, the hidden ones. Raises OracleError.
+
+        Those are the public ones with the secret seed, and the hidden oracle's own.
+        """
+        public, own = self._public["CASES"].get(question), self._own_cases.get(question)
+        if public is None and own is None:
             raise OracleError(f"oracle.py has no CASES for {question}")
-        for hidden, table, cases in [
-            (False, self._public, self._public["CASES"]),
-            (True, self._hidden, self._own_cases),
-        ]:
-            if question in cases:
-                yield from self._of(question, hidden, table, cases[question])
+        if public:
+            yield from self._of(question, False, self._public, public)
+        if public and self.has_hidden:
+            yield from self._of(question, True, self._hidden, public)
+        if own:
+            yield from self._of(question, True, self._hidden, own)
 
     def _of(
         self, question: str, hidden: bool, tables: dict[str, Any], generate: Callable[..., Any]
@@ -159,12 +167,19 @@ def _close(want: np.ndarray, have: np.ndarray, tolerance: Any) -> np.ndarray:
     return np.asarray(np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True))
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(folder: Path, module: str) -> dict[str, Any]:
+    """The tables of a module of the homework's folder, which is a package while it is loaded."""
+    path = folder.joinpath(*module.split(".")).with_suffix(".py")
     if not path.is_file():
         raise CourseError(f"{shown(path)} is missing.")
-    names: dict[str, Any] = {"__name__": "oracle", "__file__": str(path)}
+    package = ModuleType(f"homework_{folder.name}")
+    package.__path__ = [str(folder)]
+    loaded = [name for name in sys.modules if name.split(".")[0] == package.__name__]
+    for name in loaded:  # by an earlier call, perhaps of another folder of this name
+        del sys.modules[name]
+    sys.modules[package.__name__] = package
     try:
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+        tables = import_module(f"{package.__name__}.{module}")
     except Exception as error:
         raise CourseError(f"{shown(path)}: {type(error).__name__}: {error}", status=1) from error
-    return {name: dict(names.get(name, {})) for name in TABLES}
+    return {name: dict(getattr(tables, name, {})) for name in TABLES}
