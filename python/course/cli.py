@@ -74,7 +74,7 @@ def test(
         str | None, typer.Option("-k", help="Only tests whose name contains this.")
     ] = None,
 ) -> None:
-    """Run the tests. Suites: layers unit conformance python e2e lint sanitize.
+    """Run the tests. Suites: layers unit conformance python e2e homework lint sanitize.
 
     Each suite closes with a line, the whole with "N passed, N failed, N skipped". A suite in which
     no test ran has failed. With CI=true in the environment, a skipped test has failed too, unless

@@ -123,11 +123,7 @@ def run_prove(console: Console, name: str, json_file: Path | None) -> int:
     """./course prove; status 1 if the homework does not hold what it must."""
     homework = spec.load(ROOT, name)
     with _progress(console) as now:
-        builder = Builder()
-        _check_regions(homework, builder)
-        references = bodies.reference(ROOT, builder.regions)
-        grader = Grader(builder, homework, Oracle(homework.folder, 0), references)
-        proof = prove.prove(grader, now)
+        proof = proof_of(homework, now)
     if json_file:
         _write_json(json_file, proof.record())
     killed = sum(1 for mutant in proof.mutants if mutant["lost"])
@@ -141,6 +137,15 @@ def run_prove(console: Console, name: str, json_file: Path | None) -> int:
         ],
     )
     return 1 if proof.faults else 0
+
+
+def proof_of(homework: spec.Homework, now: Callable[[str], None]) -> prove.Proof:
+    """Proves a homework of this tree; `now` is told what is being done."""
+    builder = Builder()
+    _check_regions(homework, builder)
+    references = bodies.reference(ROOT, builder.regions)
+    grader = Grader(builder, homework, Oracle(homework.folder, 0), references)
+    return prove.prove(grader, now)
 
 
 def version() -> str:

@@ -158,7 +158,7 @@ def _lost(grader: Grader, mutant: Mutant, report: Callable[[str], None]) -> int:
     own = {name: grader.references[name] for name in mutant.question.regions}
     own[mutant.region] = mutant.body
     (outcome,) = grader.grade(Submission(own), [mutant.question])
-    if outcome.verdict == "IE":
+    if outcome.verdict in {"IE", "CE"}:  # what does not compile proves nothing
         raise CourseError(f"mutant {mutant.name}: {outcome.message}", status=1)
     return mutant.question.points - outcome.points
 

@@ -9,6 +9,7 @@ from ..bootstrap.build import SANITIZE_OPTIONS, build
 from ..bootstrap.steps import SetupError
 from ..errors import CourseError
 from ..paths import RELEASE, SANITIZE
+from . import homework_suite
 from .doctest_suite import run_doctest
 from .lint import run_lint
 from .process import stream
@@ -52,6 +53,11 @@ def e2e(recorder: Recorder, pattern: str | None) -> None:
     run_pytest(recorder, ["tests/e2e"], pattern)
 
 
+def homework(recorder: Recorder, _pattern: str | None) -> None:
+    """Every homework proves itself."""
+    homework_suite.run_homework(recorder)
+
+
 def lint(recorder: Recorder, _pattern: str | None) -> None:
     """Layout and style."""
     run_lint(recorder)
@@ -91,6 +97,7 @@ SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
     "conformance": conformance,
     "python": python,
     "e2e": e2e,
+    "homework": homework,
     "lint": lint,
     "sanitize": sanitize,
 }
@@ -103,7 +110,8 @@ def run_suites(console: Console, names: list[str], pattern: str | None) -> int:
     unknown = [name for name in names if name not in SUITES]
     if unknown:
         raise CourseError(f"There is no suite {unknown[0]!r}. The suites are: {' '.join(SUITES)}.")
-    chosen = names or (WITH_NAMES if pattern else list(SUITES))
+    everything = [name for name in SUITES if name != "homework" or homework_suite.is_here()]
+    chosen = names or (WITH_NAMES if pattern else everything)
     strict = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
     total = Counts()
     for name in dict.fromkeys(chosen):
