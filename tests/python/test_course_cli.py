@@ -14,7 +14,11 @@ from course.errors import CourseError
 from course.paths import ROOT
 from course.serving import command
 
-COMMANDS = ["demo", "test", "train", "serve", "build", "doctor"]
+COMMANDS = [
+    *["demo", "test", "train", "serve", "build", "doctor"],
+    *["status", "lesson", "check", "calendar"],
+    *["unlock", "use", "grade", "submit", "release", "prove"],
+]
 
 
 def course(*arguments: str, **environment: str) -> tuple[int, str]:
@@ -54,6 +58,14 @@ def test_help_of_every_command_has_an_example(name: str) -> None:
         (["test", "no-such-suite"], "The suites are: layers unit"),
         (["serve", "--model", "no-such-folder"], "no-such-folder"),
         (["demo", "--json", "no-such-folder/x.json"], "there is no folder"),
+        (["lesson", "99"], "There is no lesson 99 in this tree"),
+        (["check", "99"], "There is no lesson 99 in this tree"),
+        (["calendar", "--first-day", "soon"], "want a date such as"),
+        (["calendar", "--ics", "x.ics"], "--first-day YYYY-MM-DD"),
+        (["grade", "hw99"], "There is no homework 'hw99' here"),
+        (["use", "reshape", "mine"], "'reshape' is no homework"),
+        (["use", "hw1.nothing", "mine"], "There is no region of hw1.nothing"),
+        (["release", "hw1", "--out", "needle"], "is not empty"),
     ],
 )
 def test_mistakes_are_explained(arguments: list[str], words: str) -> None:

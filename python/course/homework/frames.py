@@ -88,7 +88,9 @@ def encode(value: Any, arrays: list[np.ndarray]) -> Any:
         return value.item()
     if isinstance(value, dict):
         return {str(key): encode(entry, arrays) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, tuple):
+        return {"$tuple": [encode(entry, arrays) for entry in value]}
+    if isinstance(value, list):
         return [encode(entry, arrays) for entry in value]
     return value
 
@@ -98,6 +100,8 @@ def decode(value: Any, arrays: list[np.ndarray]) -> Any:
     if isinstance(value, dict):
         if set(value) == {"$array"}:
             return arrays[value["$array"]]
+        if set(value) == {"$tuple"}:
+            return tuple(decode(entry, arrays) for entry in value["$tuple"])
         return {key: decode(entry, arrays) for key, entry in value.items()}
     if isinstance(value, list):
         return [decode(entry, arrays) for entry in value]

@@ -101,7 +101,7 @@ def _strip(out: Path, homework: str, known: dict[str, Region], stripped: dict[st
 
 
 def _told(out: Path, key: str) -> list[str]:
-    """A list of lessons/course.toml under [release]: files to leave out, or idioms, no leak."""
+    """A list of lessons/course.toml, [release]: files to leave out, idioms that are no leak."""
     path = out / "lessons" / "course.toml"
     if not path.is_file():
         return []

@@ -51,15 +51,21 @@ def examine(grader: Grader, submission: Submission, outcome: Outcome) -> list[st
             said = bytes(box.output).decode(errors="replace")
     except Ended as ended:
         return [f"{question.id}: the sanitizers cannot run here: {ended}"]
-    return _findings(question.id, said, end, grader.builder.root)
+    return _findings(question.id, said, end, grader.builder.root, set(places.values()))
 
 
-def _findings(id: str, said: str, end: str, root: Path) -> list[str]:
+def _findings(id: str, said: str, end: str, root: Path, places: set[str]) -> list[str]:
     """The first fault and its line of source."""
     if match := _ADDRESS.search(said):
         kind = match[1].split(" on ")[0]
-        frames = (f for f in _FRAME.finditer(said, match.end()) if f[1].startswith(f"{root}/"))
-        frame = next(frames, None)
+        frame = next(
+            (
+                frame
+                for frame in _FRAME.finditer(said, match.end())
+                if frame[1].startswith(f"{root}/") or Path(frame[1]).name in places
+            ),
+            None,
+        )
         if frame is None:
             return [f"{id}: AddressSanitizer: {kind}, outside of the library's files"]
         return _at(id, f"AddressSanitizer: {kind}", frame[1], int(frame[2]), root)

@@ -2,11 +2,14 @@
 
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.status import Status
 
+# What a homework's region says until it is written.
+UNWRITTEN = re.compile(r"(hw\d+\.\w+) is not written yet")
 GPU = re.compile(r"\b(gpu|cuda|nvidia)\b", re.IGNORECASE)
 
 
@@ -42,6 +45,7 @@ class Recorder:
         self.console = console
         self.suite = suite
         self.counts = Counts()
+        self.waiting: Counter[str] = Counter()  # failures by the region they wait for
         self._strict = strict
         self._began = time.monotonic()
         self._status: Status | None = None
@@ -64,6 +68,9 @@ class Recorder:
         """A test that is not; says so at once."""
         self.counts += Counts(failed=count)
         self.say(f"FAILED {self.suite}: {name}")
+        if match := UNWRITTEN.search(detail):
+            self.waiting[match[1]] += count
+            detail = match[0]
         if detail:
             self.say("\n".join("    " + line for line in detail.rstrip().splitlines()))
 

@@ -1,6 +1,7 @@
 """The suites, their order, and the last line."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 
 from rich.console import Console
@@ -8,7 +9,8 @@ from rich.console import Console
 from ..bootstrap.build import SANITIZE_OPTIONS, build
 from ..bootstrap.steps import SetupError
 from ..errors import CourseError
-from ..paths import RELEASE, SANITIZE
+from ..homework.regions import scan
+from ..paths import RELEASE, ROOT, SANITIZE
 from . import homework_suite
 from .doctest_suite import run_doctest
 from .lint import run_lint
@@ -114,12 +116,23 @@ def run_suites(console: Console, names: list[str], pattern: str | None) -> int:
     chosen = names or (WITH_NAMES if pattern else everything)
     strict = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
     total = Counts()
+    waiting: Counter[str] = Counter()
+    if unwritten := [name for name, region in scan(ROOT).items() if region.is_starter]:
+        console.print(
+            f"{len(unwritten)} homework regions are not written yet: tests that need them fail "
+            "until they are. ./course grade tests one homework.",
+            highlight=False,
+        )
     for name in dict.fromkeys(chosen):
         with Recorder(console, name, strict) as recorder:
             SUITES[name](recorder, pattern)
         total += recorder.close(may_be_empty=pattern is not None)
+        waiting += recorder.waiting
     if total.total == 0:
         console.print(f"No test has {pattern!r} in its name.", highlight=False)
         total += Counts(failed=1)
+    if waiting:
+        regions = ", ".join(f"{name} ({count})" for name, count in waiting.most_common())
+        console.print(f"Failures that wait for a region: {regions}", highlight=False)
     console.print(str(total), highlight=False)
     return 1 if total.failed else 0
