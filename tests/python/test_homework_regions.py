@@ -103,7 +103,7 @@ def test_a_body_with_markers_is_refused() -> None:
 
 def test_python_starter_raises_and_names_the_region() -> None:
     text = regions.starter("hw1.train_epoch", ".py", "    ")
-    with pytest.raises(NotImplementedError, match="hw1.train_epoch is not written yet"):
+    with pytest.raises(NotImplementedError, match=r"hw1.train_epoch is not written yet"):
         exec(f"def f():\n{text}\nf()")
     assert not regions.parse(text, "a.py")
     assert regions.is_starter(text.replace("    ", "  "), "hw1.train_epoch", ".py")

@@ -103,8 +103,7 @@ def start(
             child.wait()
             if child.stdout:
                 child.stdout.close()
-            if not inside:
-                _sweep(box)
+            _sweep(box)
 
 
 def run(
