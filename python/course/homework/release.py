@@ -30,6 +30,7 @@ def release(root: Path, homework: str, out: Path, with_solutions: Iterable[str] 
         raise CourseError("This is a student edition; a release is made from the full tree.")
     if not (root / ".git").exists():
         raise CourseError(f"{root} is no git clone; a release is made of what git HEAD holds.")
+    regions.homework_number(homework)
     with_names = list(with_solutions)
     for name in with_names:
         if regions.homework_number(name) >= regions.homework_number(homework):
