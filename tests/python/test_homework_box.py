@@ -36,7 +36,7 @@ def tier(request, monkeypatch) -> str:
     return sandbox.PROCESS_LIMITS
 
 
-def ask(tmp_path: Path, code: str, times: int = 1, seconds: float = 1.0) -> list[np.ndarray]:
+def ask(tmp_path: Path, code: str, times: int = 1, seconds: float = 3.0) -> list[np.ndarray]:
     """Runs the student's code and asks it; gives the last answer."""
     package = tmp_path / "package"
     (package / "needle").mkdir(parents=True)
@@ -48,7 +48,7 @@ def ask(tmp_path: Path, code: str, times: int = 1, seconds: float = 1.0) -> list
         return got
 
 
-def verdict(tmp_path: Path, code: str, times: int = 1, seconds: float = 1.0) -> str:
+def verdict(tmp_path: Path, code: str, times: int = 1, seconds: float = 3.0) -> str:
     with pytest.raises(Ended) as caught:
         ask(tmp_path, code, times, seconds)
     return f"{caught.value.verdict}: {caught.value}"

@@ -60,7 +60,8 @@ def test_the_starter_has_none_and_is_not_run(grader: Grader) -> None:
 
 
 def test_each_fault_costs_its_own_question_alone(grader: Grader) -> None:
-    quick = [dataclasses.replace(q, seconds=0.5) for q in grader.homework.questions]
+    *others, epoch = grader.homework.questions
+    quick = [*others, dataclasses.replace(epoch, seconds=0.5)]
     submission = given(
         grader,
         compact_strides="  Shape strides = shape;\n  retun strides;\n",

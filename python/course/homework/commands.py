@@ -98,7 +98,7 @@ def run_grade(
         report.say(console, ["It printed:", outcomes[0].printed.strip()[:2000]])
     report.say(console, findings)
     report.show(console, homework, outcomes, oracle)
-    result = record(outcomes, homework, oracle, version()) | {"seed": seed or 0}
+    result = record(outcomes, homework, oracle, version()) | {"seed": seed}
     if json_file:
         _write_json(json_file, result)
     if not question and not zip_file:
