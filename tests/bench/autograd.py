@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,10 @@ def bytes_per_node(name: str, shape: str, ops: int) -> float:
     return (_status("VmHWM") - before) / ops
 
 
-def measured_apart(name: str, shape: str) -> Callable[[], float]:
-    def measure() -> float:
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "python")}
-        command = [sys.executable, __file__, "--memory", name, shape]
-        return float(subprocess.check_output(command, env=environment, text=True))
-
-    return measure
+def measured_apart(name: str, shape: str) -> float:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "python")}
+    command = [sys.executable, __file__, "--memory", name, shape]
+    return float(subprocess.check_output(command, env=environment, text=True))
 
 
 def rows() -> list[Row]:
@@ -111,22 +108,24 @@ def rows() -> list[Row]:
     program = Program()
     out = []
     for shape in SHAPES:
-
-        def of_peer(shape: str = shape) -> float:
-            return run(torch, shape, OPS)
-
-        def python(shape: str = shape) -> float:
-            return run(ndl, shape, OPS)
-
-        def cpp(shape: str = shape) -> float:
-            return program.run(shape, OPS)
-
         case = f"{OPS} nodes, {shape}"
-        out.append(compare("autograd", f"python, {case}", python, of_peer, "PyTorch"))
-        out.append(compare("autograd", f"c++, {case}", cpp, of_peer, "PyTorch from Python"))
-        out.append(compare("autograd", f"peak memory, {case}", measured_apart("needle", shape),
-                           measured_apart("torch", shape), "PyTorch", unit="bytes/node", scale=1,
-                           turns=5))  # fmt: skip
+        out += compare(
+            "autograd",
+            {
+                f"python, {case}": partial(run, ndl, shape, OPS),
+                f"c++, {case}": partial(program.run, shape, OPS),
+            },
+            partial(run, torch, shape, OPS),
+            "PyTorch, Python",
+        )
+        out += compare(
+            "autograd",
+            {f"peak memory, {case}": partial(measured_apart, "needle", shape)},
+            partial(measured_apart, "torch", shape),
+            "PyTorch, Python",
+            unit="bytes/node",
+            scale=1,
+        )
     return out
 
 

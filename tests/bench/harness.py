@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
-TURNS = 7
 
 
 @dataclass(frozen=True)
@@ -44,30 +43,37 @@ def peer(module: str, install: str) -> ModuleType:
 
 def compare(
     suite: str,
-    case: str,
-    needle: Callable[[], float],
+    cases: dict[str, Callable[[], float]],
     other: Callable[[], float],
     peer_name: str,
     *,
     unit: str = "ms",
     scale: float = 1e3,
-    turns: int = TURNS,
-) -> Row:
-    """Lets both take turns. Each call does the work once and returns its cost, less being better.
+    turns: int = 5,
+) -> list[Row]:
+    """Lets needle's `cases` and the peer take turns; a row for every case.
 
-    `scale` turns what the calls return (seconds) into `unit`. One turn before does not count.
+    Each call does the work once and returns its cost, less being better; `scale` turns that
+    (seconds) into `unit`. A first turn does not count.
     """
-    needle(), other()
-    pairs = [(needle(), other()) for _ in range(turns)]
-    return Row(
-        suite,
-        case,
-        statistics.median(n for n, _ in pairs) * scale,
-        statistics.median(p for _, p in pairs) * scale,
-        peer_name,
-        unit,
-        statistics.median(p / n for n, p in pairs),
-    )
+    costs: list[tuple[list[float], float]] = []
+    for _ in range(turns + 1):
+        costs.append(([run() for run in cases.values()], other()))
+    rows = []
+    for i, case in enumerate(cases):
+        pairs = [(ours[i], theirs) for ours, theirs in costs[1:]]
+        rows.append(
+            Row(
+                suite,
+                case,
+                statistics.median(n for n, _ in pairs) * scale,
+                statistics.median(p for _, p in pairs) * scale,
+                peer_name,
+                unit,
+                statistics.median(p / n for n, p in pairs),
+            )
+        )
+    return rows
 
 
 def show(rows: list[Row]) -> None:

@@ -107,8 +107,14 @@ def rows() -> list[Row]:
     out = []
     for name, make, shape in MODELS:
         needle, other = Training(Needle(), make, shape), Training(Torch(), make, shape)
-        out.append(compare("train-small", f"{name}, step of batch {BATCH}", needle.seconds_per_step,
-                           other.seconds_per_step, "PyTorch"))  # fmt: skip
+        case = f"{name}, step of batch {BATCH}"
+        out += compare(
+            "train-small",
+            {case: needle.seconds_per_step},
+            other.seconds_per_step,
+            "PyTorch",
+            turns=9,
+        )
         a = Training(Needle(), make, shape).test_accuracy()
         b = Training(Torch(), make, shape).test_accuracy()
         out.append(Row("train-small", f"{name}, test accuracy", a, b, "PyTorch", "%", a / b))
