@@ -7,6 +7,8 @@
 namespace needle::NEEDLE_ISA {
 namespace {
 
+constexpr int64_t kFew = 1024;
+
 /// Signed overflow is undefined in C++; NumPy wraps around. So do we, by way of unsigned.
 template <class T>
 [[gnu::always_inline]] inline T wrap(auto op, T a, T b) {
@@ -28,7 +30,7 @@ template <Binary op, class V>
 
 template <Binary op, class T>
 void binary_as(const View& a, const View& b, const View& out) {
-  pieces<T, T>(walk(out, a, b), [](int64_t n, T* y, const T* const* in) {
+  const Piece<T, T> piece = [](int64_t n, T* y, const T* const* in) {
     if constexpr (op == Binary::pow) {
       for (int64_t i = 0; i < n; ++i) y[i] = std::pow(in[0][i], in[1][i]);
     } else if constexpr (std::is_floating_point_v<T>) {
@@ -46,7 +48,13 @@ void binary_as(const View& a, const View& b, const View& out) {
         if constexpr (op == Binary::minimum) y[i] = p < q ? p : q;
       }
     }
-  });
+  };
+  // For few elements it takes longer to plan the walk than to walk.
+  if (out.size() <= kFew && a.is_contiguous() && b.is_contiguous() && out.is_contiguous()) {
+    const T* const in[] = {a.as<T>(), b.as<T>()};
+    return piece(out.size(), out.as<T>(), in);
+  }
+  pieces<T, T>(walk(out, a, b), piece);
 }
 
 template <class T>
