@@ -206,4 +206,29 @@ NDArray NDArray::squeeze(int64_t axis) const {
 
 NDArray NDArray::flip(int64_t axis) const { return slice(axis, {{}, {}, -1}); }
 
+NDArray NDArray::as_strided(const Shape& shape, const Shape& strides, int64_t first) const {
+  if (shape.ndim() != strides.ndim()) {
+    throw ValueError(str("as_strided: ", strides, " has not one stride for each axis of ", shape));
+  }
+  const int64_t elements = static_cast<int64_t>(storage_->bytes()) / size_of(dtype());
+  int64_t lowest = first, highest = first, count = 1;
+  bool counted = true;
+  for (int i = 0; i < shape.ndim(); ++i) {
+    if (shape[i] < 0) throw ValueError(str("as_strided: negative size in shape ", shape));
+    int64_t reach = 0;
+    counted &= !__builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach);
+    int64_t& end = reach < 0 ? lowest : highest;
+    counted &= !__builtin_add_overflow(end, reach, &end);
+    counted &= !__builtin_mul_overflow(count, std::max<int64_t>(shape[i], 1), &count);
+  }
+  const bool empty = shape.size() == 0;
+  if (!counted || first < 0 || (!empty && (lowest < 0 || highest >= elements))) {
+    throw ValueError(str("as_strided: shape ", shape, ", strides ", strides, ", offset ", first,
+                         " reach outside of the ", elements, " elements of the memory"));
+  }
+  return {storage_,
+          View{static_cast<char*>(storage_->data()) + (empty ? 0 : first) * size_of(dtype()),
+               dtype(), shape, strides}};
+}
+
 }  // namespace needle

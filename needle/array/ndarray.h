@@ -70,6 +70,9 @@ class NDArray {
   /// Drops an axis of size 1. ValueError if its size is not 1.
   NDArray squeeze(int64_t axis) const;
   NDArray flip(int64_t axis) const;
+  /// Any view of the whole memory: element (i, j, ...) lies at offset + i * strides[0] + ...,
+  /// counted in elements from the beginning of the storage. ValueError if one lies outside.
+  NDArray as_strided(const Shape& shape, const Shape& strides, int64_t offset = 0) const;
 
  private:
   NDArray with(const Shape& shape, const Shape& strides, int64_t first = 0) const;

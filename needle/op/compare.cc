@@ -40,4 +40,30 @@ Tensor greater_equal(const Tensor& a, const Tensor& b) {
   return compare(Compare::greater_equal, a, b);
 }
 
+static void check_bool(const char* name, const Tensor& x) {
+  if (x.dtype() != DType::bool_) {
+    throw TypeError(str(name, ": ", x.dtype(), " is not bool; compare it with something first"));
+  }
+}
+
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  check_bool("logical_and", a), check_bool("logical_and", b);
+  return where(a, b, Tensor::scalar(0, DType::bool_, a.device()));
+}
+
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  check_bool("logical_or", a), check_bool("logical_or", b);
+  return where(a, Tensor::scalar(1, DType::bool_, a.device()), b);
+}
+
+Tensor logical_xor(const Tensor& a, const Tensor& b) {
+  check_bool("logical_xor", a), check_bool("logical_xor", b);
+  return not_equal(a, b);
+}
+
+Tensor logical_not(const Tensor& x) {
+  check_bool("logical_not", x);
+  return equal(x, Tensor::scalar(0, DType::bool_, x.device()));
+}
+
 }  // namespace needle

@@ -93,4 +93,17 @@ Tensors split(const Tensor& x, const Shape& sizes, int64_t axis) {
   return parts;
 }
 
+Tensors chunk(const Tensor& x, int64_t count, int64_t axis) {
+  if (count < 1) throw ValueError(str("chunk: ", count, " pieces; wanted at least 1"));
+  const int i = normalize_axis("chunk", axis, x.ndim());
+  const int64_t n = x.shape(i);
+  const int64_t size = std::max<int64_t>(1, n / count + (n % count != 0));
+  Tensors parts;
+  for (int64_t start = 0; start < n; start += size) {
+    parts.push_back(slice(x, i, {start, start + size}));
+  }
+  if (n == 0) parts.push_back(x);
+  return parts;
+}
+
 }  // namespace needle

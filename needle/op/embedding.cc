@@ -48,6 +48,12 @@ Tensors Embedding::gradient(const Tensor& dy, const Context& c) const {
 
 }  // namespace
 
+Tensor scatter_rows(const Tensor& x, const Tensor& index, int64_t rows) {
+  Shape table{rows};
+  for (int axis = index.ndim(); axis < x.ndim(); ++axis) table.push_back(x.shape(axis));
+  return apply_op<ScatterRows>({x, index}, table);
+}
+
 Tensor embedding(const Tensor& table, const Tensor& index) {
   if (index.dtype() != DType::int64 && index.dtype() != DType::int32) {
     throw TypeError(str("embedding: the index is ", index.dtype(), ", not int64"));

@@ -1,4 +1,4 @@
-// matmul.  (Lessons 02 and 03)
+// matmul, outer, dot.  (Lessons 02 and 03)
 #include "needle/autograd/node.h"
 #include "needle/op/op.h"
 
@@ -77,7 +77,11 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const Tensor left = cast(a.ndim() == 1 ? unsqueeze(a, 0) : a, dtype);
   const Tensor right = cast(b.ndim() == 1 ? unsqueeze(b, 1) : b, dtype);
   Tensor out;
-  if (left.ndim() > 2 && right.ndim() == 2) {
+  if ((left.size() == 0 || right.size() == 0) &&
+      left.shape().back() == right.shape(right.ndim() - 2)) {
+    // Without elements: sums of no products, (..., m, k, 1) times (..., 1, k, n) over k.
+    out = sum(mul(unsqueeze(left, -1), unsqueeze(right, -3)), Shape{-2});
+  } else if (left.ndim() > 2 && right.ndim() == 2) {
     // Many rows times one matrix: a single product, and a single gradient of the matrix.
     Shape shape = left.shape();
     if (shape.back() != right.shape(0))
@@ -92,6 +96,23 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.ndim() == 1) out = squeeze(out, -2);
   if (b.ndim() == 1) out = squeeze(out, -1);
   return out;
+}
+
+static void check_vectors(const char* name, const Tensor& a, const Tensor& b, bool same_size) {
+  if (a.ndim() != 1 || b.ndim() != 1 || (same_size && a.shape(0) != b.shape(0))) {
+    throw ValueError(str(name, ": ", a.shape(), " and ", b.shape(), "; wanted two vectors",
+                         same_size ? " of one size" : ""));
+  }
+}
+
+Tensor outer(const Tensor& a, const Tensor& b) {
+  check_vectors("outer", a, b, false);
+  return mul(unsqueeze(a, 1), b);
+}
+
+Tensor dot(const Tensor& a, const Tensor& b) {
+  check_vectors("dot", a, b, true);
+  return is_floating(promote(a.dtype(), b.dtype())) ? matmul(a, b) : sum(mul(a, b));
 }
 
 }  // namespace needle

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "needle/autograd/tensor.h"
@@ -66,11 +68,19 @@ Tensor less_equal(const Tensor& a, const Tensor& b);
 Tensor greater(const Tensor& a, const Tensor& b);
 Tensor greater_equal(const Tensor& a, const Tensor& b);
 
+/// Of bool tensors; TypeError for others.
+Tensor logical_and(const Tensor& a, const Tensor& b);
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
+Tensor logical_not(const Tensor& x);
+
 // --- where.cc ---
 /// condition ? a : b, elementwise. condition: bool.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 /// x restricted to [low, high]. The gradient is 0 outside.
 Tensor clip(const Tensor& x, double low, double high);
+/// x with `value` where mask (bool, broadcast to x) is true.
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);
 
 // --- cast.cc ---
 Tensor cast(const Tensor& x, DType dtype);
@@ -92,8 +102,15 @@ Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// int64 index of the first extreme value along an axis; nullopt: of the flattened tensor.
 Tensor argmax(const Tensor& x, std::optional<int64_t> axis = {}, bool keepdims = false);
 Tensor argmin(const Tensor& x, std::optional<int64_t> axis = {}, bool keepdims = false);
+/// bool: whether any element, or every one, is not 0.
+Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+Tensor all(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// Sums x over the axes along which `shape` was broadcast: the gradient of broadcast_to.
 Tensor sum_to(const Tensor& x, const Shape& shape);
+
+// --- cumsum.cc ---
+/// Running sums along an axis.
+Tensor cumsum(const Tensor& x, int64_t axis);
 
 // --- movement.cc: views where the strides allow it ---
 Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
@@ -106,15 +123,40 @@ Tensor flip(const Tensor& x, int64_t axis);
 Tensor slice(const Tensor& x, int64_t axis, const Slice& slice);
 Tensor select(const Tensor& x, int64_t axis, int64_t index);
 
+// --- as_strided.cc ---
+/// A view of the memory behind x: element (i, j, ...) lies at offset + i * strides[0] + ..., counted
+/// in elements from the beginning of the memory. ValueError if that leaves the memory.
+Tensor as_strided(const Tensor& x, const Shape& shape, const Shape& strides, int64_t offset = 0);
+
+// --- pad.cc: copies ---
+/// A border of `value`: widths (before, after) for the last axis, then for the one before it ...
+/// Negative widths cut.
+Tensor pad(const Tensor& x, const std::vector<int64_t>& widths, double value = 0);
+/// Elements pushed on by shifts[i] along axes[i], those that fall off coming back in front. Without
+/// axes: of the flattened tensor.
+Tensor roll(const Tensor& x, const Shape& shifts, const Axes& axes = {});
+/// x said repeats[i] times along its axes; the counts stand on the right.
+Tensor tile(const Tensor& x, const Shape& repeats);
+
 // --- concat.cc: copies ---
 Tensor concat(const Tensors& parts, int64_t axis = 0);
 Tensor stack(const Tensors& parts, int64_t axis = 0);
 /// Consecutive pieces of the given sizes along an axis: views.
 Tensors split(const Tensor& x, const Shape& sizes, int64_t axis = 0);
+/// At most `count` pieces of equal size, the last one maybe smaller: views.
+Tensors chunk(const Tensor& x, int64_t count, int64_t axis = 0);
 
 // --- matmul.cc ---
 /// a (..., m, k) x b (..., k, n) -> (..., m, n); batch axes broadcast; 1-d operands as in NumPy.
 Tensor matmul(const Tensor& a, const Tensor& b);
+/// a (m,), b (n,) -> (m, n), all products.
+Tensor outer(const Tensor& a, const Tensor& b);
+/// a (n,), b (n,) -> (), the sum of the products.
+Tensor dot(const Tensor& a, const Tensor& b);
+
+// --- einsum.cc ---
+/// "ij,jk->ik": NumPy's notation, with ellipses and implicit results; no letter twice in an operand.
+Tensor einsum(const std::string& subscripts, const Tensors& operands);
 
 // --- softmax.cc ---
 Tensor softmax(const Tensor& x, int64_t axis = -1);
@@ -136,6 +178,58 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 // --- embedding.cc ---
 /// Rows of table (rows, ...) by int64 index (...). IndexError for an index outside [0, rows).
 Tensor embedding(const Tensor& table, const Tensor& index);
+
+/// Its gradient: rows x (..., ...) added up by index (...) in a table (rows, ...) of zeros.
+Tensor scatter_rows(const Tensor& x, const Tensor& index, int64_t rows);
+
+// --- gather.cc: an index is int64, negative from the end; IndexError outside of the axis ---
+/// out[i, j, ...] = x[index[i, j, ...], j, ...] for axis 0; index has x's rank and, beside the axis,
+/// no larger size.
+Tensor gather(const Tensor& x, int64_t axis, const Tensor& index);
+/// The same, but the other axes broadcast; without an axis, of the flattened tensors.
+Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int64_t> axis = {});
+/// The slices of x along an axis that index (n,) names.
+Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index);
+/// x plus source[i, j, ...] at (index[i, j, ...], j, ...) for axis 0; places named twice get both.
+Tensor scatter_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source);
+
+// --- sort.cc: {values, int64 indices}; NaN is the largest; equal ones keep their order ---
+std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t axis = -1, bool descending = false);
+/// The k largest (or smallest) along an axis, in order.
+std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t axis = -1, bool largest = true);
+
+// --- conv.cc: images (n, channels, height, width); sizes are one number or (height, width) ---
+/// All windows of x, as a view: (n, channels, kh, kw, oh, ow).
+Tensor unfold2d(const Tensor& x, const Shape& kernel, const Shape& stride = {1},
+                const Shape& dilation = {1});
+/// Windows added up where they overlap: (n, channels, kh, kw, oh, ow) -> (n, channels, size...).
+Tensor fold2d(const Tensor& columns, const Shape& size, const Shape& stride = {1},
+              const Shape& dilation = {1});
+/// Cross-correlation. weight (out, channels / groups, kh, kw), bias (out,) or undefined.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+              const Shape& stride = {1}, const Shape& padding = {0}, const Shape& dilation = {1},
+              int64_t groups = 1);
+/// The gradient of conv2d with respect to its input, as a layer: weight (channels, out / groups,
+/// kh, kw).
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        const Shape& stride = {1}, const Shape& padding = {0},
+                        const Shape& output_padding = {0}, int64_t groups = 1,
+                        const Shape& dilation = {1});
+
+// --- pool.cc: as conv.cc; the stride is the kernel by default ---
+Tensor max_pool2d(const Tensor& x, const Shape& kernel, const Axes& stride = {},
+                  const Shape& padding = {0});
+/// The zeros of the padding count.
+Tensor avg_pool2d(const Tensor& x, const Shape& kernel, const Axes& stride = {},
+                  const Shape& padding = {0});
+
+// --- batch_norm.cc ---
+/// (x - mean) / sqrt(var + eps) * weight + bias per channel; x (n, channels, ...), the others
+/// (channels,) or undefined. training: mean and var are the batch's, and the running ones move
+/// towards them by `momentum`, in place. Ioffe & Szegedy (arXiv 1502.03167).
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                  const Tensor& weight = {}, const Tensor& bias = {}, bool training = false,
+                  double momentum = 0.1, double eps = 1e-5);
 
 // --- dropout.cc ---
 /// Zeroes elements with probability p and scales the others by 1 / (1 - p):

@@ -199,6 +199,17 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
   // END SOLUTION
 }
 
+Tensor any(const Tensor& x, const Axes& axes, bool keepdims) {
+  const Tensor zero = Tensor::scalar(0, x.dtype(), x.device());
+  return greater(sum(not_equal(x, zero), axes, keepdims),
+                 Tensor::scalar(0, DType::int64, x.device()));
+}
+
+Tensor all(const Tensor& x, const Axes& axes, bool keepdims) {
+  const Tensor zero = Tensor::scalar(0, x.dtype(), x.device());
+  return equal(sum(equal(x, zero), axes, keepdims), Tensor::scalar(0, DType::int64, x.device()));
+}
+
 Tensor argmax(const Tensor& x, std::optional<int64_t> axis, bool keepdims) {
   return arg_reduce(ArgReduce::argmax, x, axis, keepdims);
 }

@@ -1,4 +1,4 @@
-// where and clip: a choice per element.  (Lessons 02 and 03)
+// where, clip, masked_fill: a choice per element.  (Lessons 02 and 03)
 #include "needle/autograd/node.h"
 #include "needle/op/op.h"
 
@@ -47,6 +47,21 @@ Tensor clip(const Tensor& x, double low, double high) {
   const Tensor lowest = scalar_like(x, low);
   const Tensor highest = scalar_like(x, high);
   return where(less(x, lowest), lowest, where(greater(x, highest), highest, x));
+}
+
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
+  if (mask.dtype() != DType::bool_) {
+    throw TypeError(str("masked_fill: the mask is ", mask.dtype(), ", not bool"));
+  }
+  if (broadcast_shapes("masked_fill", x.shape(), mask.shape()) != x.shape()) {
+    throw ValueError(
+        str("masked_fill: the mask ", mask.shape(), " does not broadcast to ", x.shape()));
+  }
+  const Tensor filler = scalar_like(x, value);
+  if (filler.dtype() != x.dtype()) {
+    throw TypeError(str("masked_fill: the value ", value, " does not fit ", x.dtype()));
+  }
+  return where(mask, filler, x);
 }
 
 }  // namespace needle

@@ -1,43 +1,9 @@
 // Every operation of needle/op/op.h: as a function needle.exp(x), and where natural as a method of
 // Tensor and NDArray, x.exp().  (Lessons 02, 03 and 06)
-#include "bind.h"
+#include "binder.h"
 
 namespace needle::python {
 namespace {
-
-// Methods of NDArray return NDArrays.
-NDArray as_arrays(const Tensor& t) { return t.value(); }
-std::vector<NDArray> as_arrays(const Tensors& tensors) {
-  std::vector<NDArray> out;
-  for (const Tensor& t : tensors) out.push_back(t.value());
-  return out;
-}
-
-template <class F, class R, class... Args>
-auto array_version(F f, R (F::*)(const In&, Args...) const) {
-  return [f](const In& x, Args... args) { return as_arrays(f(x, std::forward<Args>(args)...)); };
-}
-
-template <class F, class... Extra>
-void define_method(const py::object& c, const char* name, F f, const Extra&... extra) {
-  py::cpp_function method(f, py::name(name), py::is_method(c),
-                          py::sibling(py::getattr(c, name, py::none())), extra...);
-  c.attr(name) = method;
-}
-
-struct Binder {
-  py::module_& m;
-  py::object tensor = m.attr("Tensor");
-  py::object array = m.attr("NDArray");
-
-  /// Function, method of Tensor and method of NDArray. `extra` follows the argument x.
-  template <class F, class... Extra>
-  void operator()(const char* name, F f, const char* doc, const Extra&... extra) {
-    m.def(name, f, py::arg("x"), extra..., doc);
-    define_method(tensor, name, f, extra..., doc);
-    define_method(array, name, array_version(f, &F::operator()), extra..., doc);
-  }
-};
 
 Tensor binary(const char* name, Tensor (*f)(const Tensor&, const Tensor&), py::handle a,
               py::handle b) {
@@ -49,23 +15,6 @@ Tensor binary(const char* name, Tensor (*f)(const Tensor&, const Tensor&), py::h
   return released(pair->first.size() + pair->second.size(),
                   [&] { return f(pair->first, pair->second); });
 }
-
-/// `axis` and `dim` are two spellings of one argument.
-Axes one_of(const InAxes& axis, const InAxes& dim) {
-  if (axis.axes && dim.axes) throw TypeError("give axis or dim, not both");
-  return axis.axes ? axis.axes : dim.axes;
-}
-
-std::optional<int64_t> one_axis(const InAxes& axis, const InAxes& dim) {
-  const Axes axes = one_of(axis, dim);
-  if (!axes) return {};
-  if (axes->ndim() != 1) throw TypeError(str("axis: expected one int, got ", *axes));
-  return (*axes)[0];
-}
-
-py::arg_v axis_arg() { return py::arg("axis") = py::none(); }
-py::arg_v dim_arg() { return py::arg("dim") = py::none(); }
-py::arg_v keepdims_arg() { return py::arg("keepdims") = false; }
 
 void bind_unary(Binder& define) {
   struct Row {
@@ -89,6 +38,7 @@ void bind_unary(Binder& define) {
       {"gelu", gelu, "x * Phi(x), exact, elementwise: Hendrycks & Gimpel (arXiv 1606.08415)."},
       {"silu", silu, "x * sigmoid(x), elementwise."},
       {"erf", erf, "The error function, elementwise."},
+      {"logical_not", logical_not, "True where x is false, elementwise; ~x. bool alone."},
       {"contiguous", contiguous, "x itself if its elements lie in row-major order, else a copy."},
   };
   for (const Row& row : rows) {
@@ -138,6 +88,11 @@ void bind_binary(Binder& define) {
       {"less_equal", less_equal, "a <= b, elementwise, as bool."},
       {"greater", greater, "a > b, elementwise, as bool."},
       {"greater_equal", greater_equal, "a >= b, elementwise, as bool."},
+      {"logical_and", logical_and, "Whether both are true, elementwise; a & b. bool alone."},
+      {"logical_or", logical_or, "Whether at least one is true, elementwise; a | b. bool alone."},
+      {"logical_xor", logical_xor, "Whether exactly one is true, elementwise; a ^ b. bool alone."},
+      {"outer", outer, "a (m,), b (n,) -> (m, n): all products."},
+      {"dot", dot, "a (n,), b (n,) -> (): the sum of the products."},
       {"matmul", matmul,
        "The matrix product: a (..., m, k) and b (..., k, n) give (..., m, n).\n\n"
        "Batch axes broadcast; 1-d operands as in NumPy. ValueError if the inner sizes differ."},
@@ -160,6 +115,21 @@ void bind_binary(Binder& define) {
   define_method(define.array, "matmul",
                 array_version(matmul_method, &decltype(matmul_method)::operator()),
                 py::arg("other"), "The matrix product.");
+  define.m.def(
+      "einsum",
+      [](const std::string& subscripts, const py::args& operands) {
+        Tensors tensors;
+        int64_t work = 0;
+        for (py::handle operand : operands) {
+          tensors.push_back(py::cast<In>(operand).tensor);
+          work += tensors.back().size();
+        }
+        return released(work, [&] { return einsum(subscripts, tensors); });
+      },
+      py::arg("subscripts"),
+      "Sums of products, one letter an axis: einsum(\"ij,jk->ik\", a, b) is the matrix product.\n\n"
+      "NumPy's notation: an ellipsis broadcasts, without -> the letters that occur once remain.\n"
+      "A letter twice in one operand (a diagonal) is refused.");
   define.m.def(
       "where",
       [](const In& condition, const py::object& a, const py::object& b) {
@@ -185,6 +155,8 @@ void bind_reductions(Binder& define) {
       {"min", min, "The smallest element along the axes. Equal ones share the gradient."},
       {"prod", prod, "The product over the axes; None: over all."},
       {"logsumexp", logsumexp, "log(sum(exp(x))) over the axes, without overflow."},
+      {"any", any, "Whether any element along the axes is not 0, as bool; none is: False."},
+      {"all", all, "Whether no element along the axes is 0, as bool; without elements: True."},
   };
   for (const Row& row : rows) {
     const auto function = row.function;
@@ -204,6 +176,15 @@ void bind_reductions(Binder& define) {
       },
       "Mean squared distance from the mean, over n - correction elements.", axis_arg(),
       py::arg("correction") = 1, keepdims_arg(), py::kw_only(), dim_arg());
+  define(
+      "cumsum",
+      [](const In& x, const InAxes& axis, const InAxes& dim) {
+        const auto one = one_axis(axis, dim);
+        if (!one) throw TypeError("cumsum: name the axis");
+        return released(x.tensor.size(), [&] { return cumsum(x.tensor, *one); });
+      },
+      "Running sums along an axis; bools and int32 are counted in int64.", axis_arg(),
+      py::kw_only(), dim_arg());
   const auto arg_reduce = [&](const char* name, auto function, const char* doc) {
     define(
         name,
@@ -261,6 +242,43 @@ void bind_movement(Binder& define) {
       },
       "Consecutive pieces along an axis, as views: of the given sizes, or all of one size.",
       py::arg("sizes"), py::arg("axis") = 0);
+  define(
+      "chunk",
+      [](const In& x, int64_t chunks, int64_t axis) { return chunk(x.tensor, chunks, axis); },
+      "At most `chunks` pieces of equal size along an axis, as views; the last may be smaller.",
+      py::arg("chunks"), py::arg("axis") = 0);
+  define(
+      "pad",
+      [](const In& x, const std::vector<int64_t>& widths, double value) {
+        return released(x.tensor.size(), [&] { return pad(x.tensor, widths, value); });
+      },
+      "A border of one value around x; negative widths cut.\n\n"
+      "widths: (before, after) of the last axis, then of the one before it, ...: as in PyTorch.",
+      py::arg("widths"), py::arg("value") = 0.0);
+  define(
+      "roll",
+      [](const In& x, const InShape& shifts, const InAxes& axis, const InAxes& dim) {
+        const Axes axes = one_of(axis, dim);
+        return released(x.tensor.size(), [&] { return roll(x.tensor, shifts.shape, axes); });
+      },
+      "Elements moved on by `shifts` along the axes; those that fall off come back in front.\n\n"
+      "Without axis the tensor is flattened for it.",
+      py::arg("shifts"), axis_arg(), py::kw_only(), dim_arg());
+  define(
+      "tile",
+      [](const In& x, const py::args& repeats) {
+        const Shape times = shape_from(repeats);
+        return released(x.tensor.size(), [&] { return tile(x.tensor, times); });
+      },
+      "x repeated along its axes: tile(2, 3) or tile((2, 3)); the counts stand on the right.");
+  define(
+      "as_strided",
+      [](const In& x, const InShape& shape, const InShape& strides, int64_t offset) {
+        return as_strided(x.tensor, shape.shape, strides.shape, offset);
+      },
+      "Any view of the memory behind x: element (i, j, ...) lies at offset + i * strides[0] + ...,"
+      "\n\ncounted in elements from the beginning of the memory. ValueError outside of it.",
+      py::arg("shape"), py::arg("strides"), py::arg("offset") = 0);
   const auto join = [&](const char* name, auto function, const char* doc) {
     define.m.def(
         name,
@@ -366,6 +384,8 @@ void bind_ops(py::module_& m) {
   bind_reductions(define);
   bind_movement(define);
   bind_neural(define);
+  bind_index_ops(define);
+  bind_image_ops(define);
 }
 
 }  // namespace needle::python

@@ -109,6 +109,10 @@ void define_arithmetic(py::class_<A>& c) {
   c.def("__le__", &binary<A, less_equal, false>, py::is_operator());
   c.def("__gt__", &binary<A, greater, false>, py::is_operator());
   c.def("__ge__", &binary<A, greater_equal, false>, py::is_operator());
+  define_operator<A, logical_and>(c, "and");
+  define_operator<A, logical_or>(c, "or");
+  define_operator<A, logical_xor>(c, "xor");
+  c.def("__invert__", [](const A& x) { return result<A>(logical_not(tensor_of(x)), py::none()); });
   c.def("__neg__", [](const A& x) { return result<A>(neg(tensor_of(x)), py::none()); });
   c.def("__abs__", [](const A& x) { return result<A>(abs(tensor_of(x)), py::none()); });
   // NumPy then leaves `array + tensor` to __radd__.

@@ -214,6 +214,18 @@ TEST_CASE("views refuse what does not exist") {
   CHECK_THROWS_AS(x.broadcast_to({3}), ValueError);
 }
 
+TEST_CASE("as_strided: any view of the memory, and none outside of it") {
+  const NDArray x = range({3, 4});
+  CHECK(list(x.slice(0, {1, 3}).as_strided({2, 2}, {4, 1}, 1)) == List{1, 2, 5, 6});
+  CHECK(list(x.as_strided({3}, {-4}, 11)) == List{11, 7, 3});
+  CHECK(x.as_strided({0, 9}, {99, 99}).size() == 0);
+  CHECK_THROWS_AS(x.as_strided({2}, {12}), ValueError);
+  CHECK_THROWS_AS(x.as_strided({2}, {-1}), ValueError);
+  CHECK_THROWS_AS(x.as_strided({}, {}, 12), ValueError);
+  CHECK_THROWS_AS(x.as_strided({2}, {INT64_MAX}), ValueError);
+  CHECK_THROWS_AS(x.as_strided({INT64_MAX, INT64_MAX}, {0, 0}), ValueError);
+}
+
 TEST_CASE("reshape: a view if the strides allow it, else a copy; always the same elements") {
   const Shape shapes[] = {{24},      {1, 24}, {24, 1},    {4, 6},    {2, 12},       {2, 3, 4},
                           {4, 3, 2}, {8, 3},  {2, 2, 6},  {3, 1, 8}, {1, 4, 1, 6},  {2, 2, 2, 3},
