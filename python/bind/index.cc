@@ -1,17 +1,19 @@
 // tensor[key]: NumPy's indexing, made of the library's own views.  (Python package)
 //
-// Ints, slices, None and Ellipsis give views. One array of ints, or a bool mask, may stand among
-// them and picks elements along its axes: a copy.
+// Ints, slices, None and Ellipsis give views. Arrays of ints and bool masks among them pick elements
+// along their axes, all together: x[rows, columns] is a copy of the elements (rows[i], columns[i]).
+#include <algorithm>
+
 #include "bind.h"
 
 namespace needle::python {
 namespace {
 
-/// The one array in a key, and where it acts once the rest of the key has been applied.
+/// The arrays in a key, and where they act once the rest of the key has been applied.
 struct Picked {
-  std::optional<NDArray> index;  // int64, any shape, or bool
-  int axis = 0;                  // its axis in the view
-  int target = 0;                // where the axes of `index` go in the result
+  Shape axes;                  // of the view, one for each array
+  std::vector<NDArray> index;  // int64, of one shape, in range
+  int target = 0;              // where the axes of that shape go in the result
 };
 
 bool is_array(py::handle h) {
@@ -46,15 +48,62 @@ Slice slice_of(py::handle h) {
   return slice;
 }
 
-/// Positions of the True elements of a mask, counted in row-major order.
-NDArray true_positions(const NDArray& mask) {
+/// Positions of the True elements of a mask in row-major order, one array for each axis.
+std::vector<NDArray> true_positions(const NDArray& mask) {
   const NDArray compact = contiguous(mask);
   const bool* bits = compact.data<bool>();
-  std::vector<int64_t> found;
-  for (int64_t i = 0; i < compact.size(); ++i) {
-    if (bits[i]) found.push_back(i);
+  const Shape strides = compact_strides(mask.shape());
+  std::vector<NDArray> out;
+  for (int axis = 0; axis < mask.ndim(); ++axis) {
+    std::vector<int64_t> found;
+    for (int64_t i = 0; i < compact.size(); ++i) {
+      if (bits[i]) found.push_back(i / strides[axis] % mask.shape(axis));
+    }
+    out.push_back(NDArray::of<int64_t>(found, {static_cast<int64_t>(found.size())}));
   }
-  return NDArray::of<int64_t>(found, {static_cast<int64_t>(found.size())});
+  return out;
+}
+
+/// Adds an array that acts from `axis` on: a mask as the positions of its True elements, positions
+/// with negative ones counted from the end. IndexError if it does not fit x.
+void pick(const Shape& shape, int axis, const NDArray& index, Picked& picked) {
+  if (index.dtype() == DType::bool_) {
+    if (index.ndim() == 0) throw IndexError("index: a mask of shape () selects nothing; use where");
+    for (int i = 0; i < index.ndim(); ++i) {
+      if (index.shape(i) != shape[axis + i]) {
+        throw IndexError(
+            str("index: a mask of shape ", index.shape(), " for a tensor of shape ", shape));
+      }
+    }
+    for (const NDArray& positions : true_positions(index)) {
+      picked.axes.push_back(axis++);
+      picked.index.push_back(positions);
+    }
+    return;
+  }
+  const int64_t n = shape[axis];
+  int64_t* position = index.data<int64_t>();  // compact: index_array made a copy
+  for (int64_t i = 0; i < index.size(); ++i) {
+    if (position[i] < -n || position[i] >= n) {
+      throw IndexError(str("index: ", position[i], " is out of range for an axis of size ", n));
+    }
+    if (position[i] < 0) position[i] += n;
+  }
+  picked.axes.push_back(axis);
+  picked.index.push_back(index);
+}
+
+/// Gives all arrays one shape. IndexError if they do not broadcast.
+void broadcast(Picked& picked) {
+  Shape common = picked.index[0].shape();
+  try {
+    for (const NDArray& index : picked.index) {
+      common = broadcast_shapes("index", common, index.shape());
+    }
+  } catch (const ValueError& error) {
+    throw IndexError(error.what());
+  }
+  for (NDArray& index : picked.index) index = contiguous(index.broadcast_to(common));
 }
 
 // The same walk works on an NDArray (to write through) and on a Tensor (in the graph).
@@ -74,7 +123,7 @@ std::vector<py::object> parts_of(py::handle key) {
 
 bool is_index(py::handle h) { return PyIndex_Check(h.ptr()) && !PyBool_Check(h.ptr()); }
 
-/// Applies everything in `key` but its array, which is left in `picked`.
+/// Applies everything in `key` but its arrays, which are left in `picked`.
 template <class T>
 T apply_basic(T x, py::handle key, Picked& picked) {
   const std::vector<py::object> parts = parts_of(key);
@@ -82,8 +131,8 @@ T apply_basic(T x, py::handle key, Picked& picked) {
   int consumed = 0;
   bool ellipsis = false;
   std::vector<NDArray> arrays;
-  // Positions of ints and the array in the key: if others stand between, NumPy puts the axes of
-  // the array first in the result.
+  // Positions of ints and arrays in the key: if others stand between, NumPy puts the axes of the
+  // arrays first in the result.
   int first = -1, last = -1, advanced = 0;
   for (int i = 0; i < static_cast<int>(parts.size()); ++i) {
     const py::object& part = parts[static_cast<size_t>(i)];
@@ -107,11 +156,12 @@ T apply_basic(T x, py::handle key, Picked& picked) {
       ++advanced;
     }
   }
-  if (arrays.size() > 1) throw NotImplementedError("index: only one index array is supported");
   if (consumed > x.ndim()) {
     throw IndexError(str("index: ", consumed, " indices for a tensor of shape ", shape));
   }
   int axis = 0;
+  size_t array = 0;
+  std::vector<int> acts_at;  // the axis of each array
   for (const py::object& part : parts) {
     if (part.is_none()) {
       x = unsqueeze(x, axis++);
@@ -124,54 +174,33 @@ T apply_basic(T x, py::handle key, Picked& picked) {
     } else if (py::isinstance<py::int_>(part) || !is_array(part)) {
       x = select(x, axis, index_of(part));
     } else {
-      picked.index = arrays[0];
-      picked.axis = axis;
-      picked.target = last - first + 1 == advanced ? axis : 0;
-      axis += arrays[0].dtype() == DType::bool_ ? arrays[0].ndim() : 1;
+      if (acts_at.empty()) picked.target = last - first + 1 == advanced ? axis : 0;
+      acts_at.push_back(axis);
+      axis += arrays[array].dtype() == DType::bool_ ? arrays[array].ndim() : 1;
+      ++array;
     }
   }
+  const Shape viewed = x.shape();
+  for (size_t i = 0; i < arrays.size(); ++i) pick(viewed, acts_at[i], arrays[i], picked);
+  if (!arrays.empty()) broadcast(picked);
   return x;
 }
 
-/// Brings `count` axes beginning at `from` to `to`; the others keep their order.
-Shape moved(int ndim, int from, int count, int to) {
-  Shape axes;
+/// The order of axes in which `chosen` come first and the others keep their order.
+Shape brought_first(int ndim, const Shape& chosen) {
+  Shape axes = chosen;
   for (int i = 0; i < ndim; ++i) {
-    if (i < from || i >= from + count) axes.push_back(i);
+    if (std::find(chosen.begin(), chosen.end(), i) == chosen.end()) axes.push_back(i);
   }
-  for (int i = 0; i < count; ++i) axes.insert(to + i, from + i);
   return axes;
 }
 
-/// A mask becomes positions along one axis of x; negative positions are counted from the end.
-template <class T>
-T normalise(T x, Picked& picked) {
-  NDArray& index = *picked.index;
-  if (index.dtype() == DType::bool_) {
-    Shape shape;
-    for (int i = 0; i < x.ndim(); ++i) shape.push_back(x.shape(i));
-    int64_t rows = 1;
-    for (int i = 0; i < index.ndim(); ++i) {
-      if (index.shape(i) != shape[picked.axis + i]) {
-        throw IndexError(
-            str("index: a mask of shape ", index.shape(), " for a tensor of shape ", shape));
-      }
-      rows *= index.shape(i);
-    }
-    for (int i = 0; i < index.ndim(); ++i) shape.erase(picked.axis);
-    shape.insert(picked.axis, rows);
-    index = true_positions(index);
-    return reshape(x, shape);
-  }
-  const int64_t n = x.shape(picked.axis);
-  int64_t* position = index.data<int64_t>();  // compact: index_array made a copy
-  for (int64_t i = 0; i < index.size(); ++i) {
-    if (position[i] < -n || position[i] >= n) {
-      throw IndexError(str("index: ", position[i], " is out of range for an axis of size ", n));
-    }
-    if (position[i] < 0) position[i] += n;
-  }
-  return x;
+/// The order of axes in which the first `count` stand at `target`.
+Shape put_back(int ndim, int count, int target) {
+  Shape axes;
+  for (int i = count; i < ndim; ++i) axes.push_back(i);
+  for (int i = 0; i < count; ++i) axes.insert(target + i, i);
+  return axes;
 }
 
 NDArray value_for(const NDArray& target, py::handle value) {
@@ -188,13 +217,19 @@ NDArray value_for(const NDArray& target, py::handle value) {
 Tensor get_item(const Tensor& x, py::handle key) {
   Picked picked;
   Tensor view = apply_basic(x, key, picked);
-  if (!picked.index) return view;
-  view = normalise(view, picked);
-  if (picked.axis != 0) view = permute(view, moved(view.ndim(), picked.axis, 1, 0));
-  const Tensor index(to_device(*picked.index, x.device()));
-  const Tensor out = embedding(view, index);
+  if (picked.index.empty()) return view;
+  view = permute(view, brought_first(view.ndim(), picked.axes));
+  // The picked axes become the rows of a table, the arrays one index of rows.
+  Shape table = view.shape();
+  Tensor rows = Tensor(picked.index[0]);
+  for (size_t i = 1; i < picked.index.size(); ++i) {
+    rows = add(mul(rows, static_cast<double>(table[1])), Tensor(picked.index[i]));
+    table[0] *= table[1];
+    table.erase(1);
+  }
+  const Tensor out = embedding(reshape(view, table), to_device(rows, x.device()));
   if (picked.target == 0) return out;
-  return permute(out, moved(out.ndim(), 0, index.ndim(), picked.target));
+  return permute(out, put_back(out.ndim(), rows.ndim(), picked.target));
 }
 
 void set_item(const NDArray& x, py::handle key, py::handle value) {
@@ -206,30 +241,28 @@ void set_item(const NDArray& x, py::handle key, py::handle value) {
         str("setitem: cannot write ", source.dtype(), " into a ", x.dtype(), " tensor"));
   }
   source = to_device(source, x.device());
-  if (!picked.index) return assign(view, source);
+  if (picked.index.empty()) return assign(view, source);
 
-  const bool mask = picked.index->dtype() == DType::bool_ && picked.index->ndim() > 1;
-  const NDArray original = view;
-  view = normalise(view, picked);
-  const NDArray& index = *picked.index;
-  view = view.permute(moved(view.ndim(), picked.axis, 1, 0));  // picked rows first
-  Shape shape = view.shape();
-  shape.erase(0);
-  for (int i = 0; i < index.ndim(); ++i) shape.insert(picked.target + i, index.shape(i));
-  source = source.broadcast_to(shape).permute(moved(shape.ndim(), picked.target, index.ndim(), 0));
-  source = needle::reshape(source, [&] {
-    Shape rows = source.shape();
-    for (int i = 0; i < index.ndim(); ++i) rows.erase(0);
-    rows.insert(0, index.size());
-    return rows;
-  }());
-  const int64_t* position = index.data<int64_t>();
-  for (int64_t i = 0; i < index.size(); ++i)
-    assign(view.select(0, position[i]), source.select(0, i));
-  // A mask over several axes of a strided array went through a compact copy: write it back.
-  if (mask && view.storage() != x.storage()) {
-    NDArray back = view.permute(moved(view.ndim(), 0, 1, picked.axis));
-    assign(original, needle::reshape(back, original.shape()));
+  if (source.storage() == x.storage()) source = copy_of(source);
+  view = view.permute(brought_first(view.ndim(), picked.axes));
+  const Shape index = picked.index[0].shape();
+  const int chosen = picked.axes.ndim();
+  // The shape that x[key] would have, then with the axes of the arrays in front and joined.
+  Shape shape, rest = view.shape();
+  for (int i = 0; i < chosen; ++i) rest.erase(0);
+  shape = rest;
+  for (int i = 0; i < index.ndim(); ++i) shape.insert(picked.target + i, index[i]);
+  Shape axes;
+  for (int i = 0; i < index.ndim(); ++i) axes.push_back(picked.target + i);
+  source = source.broadcast_to(shape).permute(brought_first(shape.ndim(), axes));
+  rest.insert(0, index.size());
+  source = needle::reshape(source, rest);
+  for (int64_t i = 0; i < index.size(); ++i) {
+    NDArray place = view;
+    for (const NDArray& positions : picked.index) {
+      place = place.select(0, positions.data<int64_t>()[i]);
+    }
+    assign(place, source.select(0, i));
   }
 }
 

@@ -46,6 +46,15 @@ KEYS = [
     VALUES[..., 0] % 3 == 1,
     (slice(None), np.array([True, False, True])),
     np.zeros((2, 3), bool),
+    ([0, 1, 1], [2, 0, -1]),
+    (slice(None), [[0], [2]], [1, 3, -4]),
+    ([1], slice(1, 3), [0, 2, 2]),
+    ([0, 1], 1, [0, 2]),
+    (..., [0, 2], [1, 1]),
+    ([0, 1, 0], None, [0, 2, 1], [3, 3, 0]),
+    (np.array([True, True]), [0, 2]),
+    (np.array([1, 0, 0, 1]), VALUES[0, :, :, 0] % 3 == 1),
+    ([], []),
 ]
 
 
@@ -89,6 +98,7 @@ BAD_KEYS = [
     ([0, 2], "out of range"),
     (np.zeros((3, 3), bool), "mask"),
     (np.array([0.5]), "int or bool"),
+    (([0, 1], [0, 1, 2]), "broadcast"),
     (2**70, "cannot fit|range"),
 ]
 
