@@ -13,12 +13,12 @@ namespace {
 class Walk : public Members {
  public:
   using Found = std::function<void(const std::string& path, const Tensor& tensor)>;
-  using Entered = std::function<void(Module& module)>;
+  using Entered = std::function<void(const std::string& path, Module& module)>;
 
   Walk(Found found, Entered entered) : found_(std::move(found)), entered_(std::move(entered)) {}
 
   void enter(Module& module) {
-    if (entered_) entered_(module);
+    if (entered_) entered_(prefix_.substr(0, prefix_.size() - !prefix_.empty()), module);
     module.members(*this);
   }
 
@@ -39,19 +39,51 @@ class Walk : public Members {
   std::string prefix_;
 };
 
-}  // namespace
+/// Only what a module lists itself.
+class Children : public Members {
+ public:
+  NamedModules found;
+  void tensor(const std::string&, const Tensor&) override {}
+  void module(const std::string& name, Module& module) override {
+    for (const auto& [other, known] : found) {
+      if (known == &module) return;
+    }
+    found.emplace_back(name, &module);
+  }
+};
 
-NamedTensors Module::named_parameters() {
-  NamedTensors parameters;
+/// The parameters below a module, or all other tensors; each once, under its first name.
+NamedTensors tensors_below(Module& module, bool parameters) {
+  NamedTensors out;
   std::set<const void*> seen;
   Walk(
       [&](const std::string& path, const Tensor& tensor) {
-        if (tensor.is_parameter() && seen.insert(tensor.id()).second)
-          parameters.emplace_back(path, tensor);
+        if (tensor.is_parameter() == parameters && seen.insert(tensor.id()).second)
+          out.emplace_back(path, tensor);
       },
       nullptr)
-      .enter(*this);
-  return parameters;
+      .enter(module);
+  return out;
+}
+
+}  // namespace
+
+NamedTensors Module::named_parameters() { return tensors_below(*this, true); }
+NamedTensors Module::named_buffers() { return tensors_below(*this, false); }
+
+NamedModules Module::named_children() {
+  Children children;
+  members(children);
+  return children.found;
+}
+
+NamedModules Module::named_modules() {
+  NamedModules modules;
+  std::set<const Module*> seen;
+  Walk(nullptr, [&](const std::string& path, Module& module) {
+    if (seen.insert(&module).second) modules.emplace_back(path, &module);
+  }).enter(*this);
+  return modules;
 }
 
 Tensors Module::parameters() {
@@ -98,7 +130,9 @@ void Module::load_state_dict(const std::map<std::string, NDArray>& state) {
 }
 
 void Module::train(bool mode) {
-  Walk(nullptr, [mode](Module& module) { module.training_ = mode; }).enter(*this);
+  Walk(nullptr, [mode](const std::string&, Module& module) {
+    module.training_ = mode;
+  }).enter(*this);
 }
 
 void Module::to(Device device) {

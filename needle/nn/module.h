@@ -24,6 +24,7 @@ class Members {
 };
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+using NamedModules = std::vector<std::pair<std::string, Module*>>;
 
 class Module {
  public:
@@ -34,6 +35,11 @@ class Module {
   /// "layers.0.weight" -> tensor; each tensor once, under its first name.
   NamedTensors named_parameters();
   Tensors parameters();
+  /// What state_dict() has beside the parameters; each tensor once.
+  NamedTensors named_buffers();
+  /// The modules directly below, each once; and itself, under "", with all that are below.
+  NamedModules named_children();
+  NamedModules named_modules();
   /// Parameters and buffers, each under every name it has.
   NamedTensors state_dict();
   /// Copies values in. ValueError naming all missing, unexpected and misshapen names; then nothing

@@ -67,6 +67,54 @@ py::dict dict_of(const std::map<std::string, NDArray>& arrays) {
   return out;
 }
 
+/// Python's view of modules below `root`, which stays alive as long as they do.
+py::list modules_of(const nn::NamedModules& modules, const py::object& root, bool named) {
+  py::list out;
+  for (const auto& [name, module] : modules) {
+    const py::object one = py::cast(module, py::return_value_policy::reference_internal, root);
+    out.append(named ? py::object(py::make_tuple(name, one)) : one);
+  }
+  return out;
+}
+
+/// buffers(), children(), modules() and the same with names.
+template <class Class>
+void define_parts(Class& module) {
+  module
+      .def("named_buffers", &nn::Module::named_buffers,
+           "(\"norm.running_mean\", tensor) pairs: what state_dict() has beside the parameters.")
+      .def(
+          "buffers",
+          [](nn::Module& self) {
+            Tensors out;
+            for (const auto& [name, tensor] : self.named_buffers()) out.push_back(tensor);
+            return out;
+          },
+          "All registered buffers, each once.");
+  struct Row {
+    const char* name;
+    nn::NamedModules (nn::Module::*list)();
+    bool named;
+    const char* doc;
+  };
+  static constexpr Row rows[] = {
+      {"children", &nn::Module::named_children, false, "The modules directly below, each once."},
+      {"named_children", &nn::Module::named_children, true, "(name, module) pairs of children()."},
+      {"modules", &nn::Module::named_modules, false, "The module and all below it, each once."},
+      {"named_modules", &nn::Module::named_modules, true,
+       "(\"layers.0\", module) pairs of modules(); the module itself is called \"\"."},
+  };
+  for (const Row& row : rows) {
+    const auto [name, list, named, doc] = row;
+    module.def(
+        name,
+        [list, named](const py::object& self) {
+          return modules_of((py::cast<nn::Module&>(self).*list)(), self, named);
+        },
+        doc);
+  }
+}
+
 void bind_module(py::module_& m) {
   py::class_<nn::Module, PyModule, py::smart_holder> module(
       m, "Module", py::dynamic_attr(),
@@ -121,6 +169,7 @@ void bind_module(py::module_& m) {
       .def("__call__", [](const py::object& self, const py::args& args, const py::kwargs& kwargs) {
         return self.attr("forward")(*args, **kwargs);
       });
+  define_parts(module);
 }
 
 /// A C++ layer: everything of Module, and forward().
