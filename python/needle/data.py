@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from ._core import Generator, NDArray, Tensor, from_numpy, randint, randperm, stack, tensor
+from ._images import CIFAR10, MNIST, Dataset, RandomCrop, RandomHorizontalFlip
 
-__all__ = ["DataLoader", "Dataset", "TensorDataset", "TextTokens", "digits"]
-
-
-class Dataset:
-    """Numbered items: subclass it and write __len__ and __getitem__."""
-
-    def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__}: write __len__(self)")
-
-    def __getitem__(self, i: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__}: write __getitem__(self, i)")
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "DataLoader",
+    "Dataset",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "TensorDataset",
+    "TextTokens",
+    "digits",
+]
 
 
 class TensorDataset(Dataset):
