@@ -3,23 +3,13 @@
 import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ._core import Generator, Tensor, flip, pad, rand, randint, tensor
+from ._dataset import Dataset
 
 Transform = Callable[[Tensor], Tensor]
-
-
-class Dataset:
-    """Numbered items: subclass it and write __len__ and __getitem__."""
-
-    def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__}: write __len__(self)")
-
-    def __getitem__(self, i: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__}: write __getitem__(self, i)")
 
 
 class _Images(Dataset):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ._core import Generator, NDArray, Tensor, from_numpy, randint, randperm, stack, tensor
-from ._images import CIFAR10, MNIST, Dataset, RandomCrop, RandomHorizontalFlip
+from ._dataset import Dataset
+from ._images import CIFAR10, MNIST, RandomCrop, RandomHorizontalFlip
 
 __all__ = [
     "CIFAR10",
