@@ -107,14 +107,18 @@ void bind_binary(Binder& define) {
         },
         py::arg("a"), py::arg("b"), doc);
   }
-  const auto matmul_method = [](const In& x, const In& other) {
-    return released(x.tensor.size() + other.tensor.size(),
-                    [&] { return matmul(x.tensor, other.tensor); });
+  const auto product = [&](const char* name, auto function, const char* doc) {
+    const auto method = [function](const In& x, const In& other) {
+      return released(x.tensor.size() + other.tensor.size(),
+                      [&] { return function(x.tensor, other.tensor); });
+    };
+    define_method(define.tensor, name, method, py::arg("other"), doc);
+    define_method(define.array, name, array_version(method, &decltype(method)::operator()),
+                  py::arg("other"), doc);
   };
-  define_method(define.tensor, "matmul", matmul_method, py::arg("other"), "The matrix product.");
-  define_method(define.array, "matmul",
-                array_version(matmul_method, &decltype(matmul_method)::operator()),
-                py::arg("other"), "The matrix product.");
+  product("matmul", matmul, "The matrix product.");
+  product("outer", outer, "self (m,), other (n,) -> (m, n): all products.");
+  product("dot", dot, "self (n,), other (n,) -> (): the sum of the products.");
   define.m.def(
       "einsum",
       [](const std::string& subscripts, const py::args& operands) {
