@@ -40,10 +40,9 @@ def compact_strides(ndl: Any, case: dict[str, Any]) -> list[np.ndarray]:
 
 
 def broadcast_shapes(ndl: Any, case: dict[str, Any]) -> list[np.ndarray]:
-    """The shape of a + b."""
-    a, b = (ndl.from_numpy(np.zeros(case[name], np.float32)) for name in ("a", "b"))
+    """The shape of an operation between two."""
     try:
-        return [np.array((a + b).shape, np.int64)]
+        return [np.array(ndl.broadcast_shapes(case["a"], case["b"]), np.int64)]
     except ValueError:
         return [np.array(ERRORS["ValueError"])]
 

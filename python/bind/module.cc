@@ -40,6 +40,13 @@ void bind_dtypes(py::module_& m) {
   m.def(
       "promote_types", [](const InDType& a, const InDType& b) { return promote(a.dtype, b.dtype); },
       py::arg("a"), py::arg("b"), "The dtype of an operation between two dtypes, as in NumPy 2.");
+  m.def(
+      "broadcast_shapes",
+      [](const InShape& a, const InShape& b) {
+        return tuple_of(broadcast_shapes("broadcast_shapes", a.shape, b.shape));
+      },
+      py::arg("a"), py::arg("b"),
+      "The shape of an operation between two shapes. ValueError if they do not broadcast.");
 }
 
 void bind_devices(py::module_& m) {
