@@ -155,6 +155,13 @@ def test_without_the_reference_questions_wait_for_what_they_need(grader: Grader)
     assert found["epoch"].message == "waits for hw1.compact_strides: not written yet"
 
 
+def test_without_the_reference_a_question_runs_on_the_students_other_regions(
+    grader: Grader,
+) -> None:
+    alone = Grader(grader.builder, grader.homework, grader.oracle, {})
+    assert outcomes(alone, given(grader), "epoch")["epoch"].verdict == "OK"
+
+
 def test_an_error_outside_of_the_regions_is_said(grader: Grader) -> None:
     alone = given(grader, compact_strides="  return shape;\n}\nint x = ;\nvoid f() {\n")
     outcome = outcomes(grader, alone, "strides")["strides"]

@@ -75,7 +75,7 @@ class Grader:
             name for question in questions if question.id not in done for name in question.regions
         }
         pending = [question for question in questions if question.id not in done]
-        if self.references:
+        if not self.references:  # then the questions stand on the student's other regions
             written |= {n for n in self.homework.regions if self._is_written(n, submission)}
         culprits: dict[str, str] = {}
         self._round(submission, written, culprits, pending, done)
