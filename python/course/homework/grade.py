@@ -126,13 +126,15 @@ class Grader:
         pending = self._failed(questions, done)
         while pending:
             question = pending.pop(0)
-            before = done.pop(question.id)
             own = set(question.regions)
-            self._round(submission, own, dict(broken), [question], done)
-            if before.points > done[question.id].points:
-                done[question.id] = before
-            if done[question.id].points == question.points:
-                continue
+            others = good - own - set(broken)
+            if any(submission.bodies[name] != self.references[name] for name in others):
+                before = done.pop(question.id)
+                self._round(submission, own, dict(broken), [question], done)
+                if before.points > done[question.id].points:
+                    done[question.id] = before
+                if done[question.id].points == question.points:
+                    continue
             good -= own
             if pending and stale < STALE_ROUNDS:
                 # Perhaps this region alone made the others fail.
