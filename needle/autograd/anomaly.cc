@@ -9,10 +9,10 @@ constinit thread_local bool Anomaly::watching_ = false;
 static thread_local std::string place_of_watch;
 static std::string (*find_origin)() = nullptr;
 
-Anomaly::Watch::Watch(std::source_location where)
+Anomaly::Watch::Watch(const char* file, int line)
     : previous_(place_of_watch), was_watching_(watching_) {
   watching_ = true;
-  place_of_watch = str("under the watch at ", where.file_name(), ":", where.line());
+  place_of_watch = str("under the watch at ", file, ":", line);
 }
 
 Anomaly::Watch::~Watch() {

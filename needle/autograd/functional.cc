@@ -37,7 +37,7 @@ Tensor zeros_like(const Tensor& x) { return Tensor(filled(x.shape(), 0, x.dtype(
 
 /// f(x), which must be a floating tensor.
 Tensor call(const char* name, const Function& f, const Tensors& x) {
-  const Tensor y = f(x);
+  Tensor y = f(x);
   if (!y.defined() || !is_floating(y.dtype())) {
     throw TypeError(str(name, ": the function must return one floating tensor"));
   }
