@@ -149,6 +149,18 @@ def test_what_came_in_broken_is_nobodys_fault():
         ndl.zeros(0).log()
 
 
+def test_the_line_is_the_users_not_needles():
+    class Bad(Function):
+        @staticmethod
+        def forward(_ctx, x):
+            return ndl.array(np.full(x.shape, np.inf, np.float32))
+
+    with detect_anomaly(), pytest.raises(RuntimeError) as error:
+        at = line() + 1
+        Bad.apply(ndl.ones(2))
+    assert f"detect_anomaly: Bad at {__file__}:{at} in test_the_line" in str(error.value)
+
+
 # --- in-place writes ---
 
 
