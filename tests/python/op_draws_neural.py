@@ -14,7 +14,7 @@ import needle as ndl
 def _along(d: Draw, name: str) -> Call:
     shape = d.shape(1, 3)
     axis = d.axis(shape)
-    picked = [n if name == "take_along_dim" else d.int(0, n) for n in shape]
+    picked = [n if name == "take_along_dim" else d.between(0, n) for n in shape]
     picked[axis] = d.one(SIZES) if shape[axis] else 0
     index = d.index(tuple(picked), shape[axis])
     ours, theirs = ndl.tensor(index), torch.tensor(index)
@@ -48,7 +48,7 @@ def _rows(d: Draw, name: str) -> Call:
 def _sorted(d: Draw, name: str) -> Call:
     shape = d.shape(1, 3)
     axis, flag = d.axis(shape), d.flag()
-    k = d.int(0, shape[axis])
+    k = d.between(0, shape[axis])
     x, note = d.input(shape, "kinked"), f"{axis} {flag} {k}"
     if name == "topk":
         f = lambda x: x.topk(k, axis, flag)[0]  # noqa: E731
@@ -65,7 +65,7 @@ def _mse_loss(d: Draw) -> Call:
 
 @op("cross_entropy")
 def _cross_entropy(d: Draw) -> Call:
-    n, classes = d.int(1, 6), d.int(1, 7)
+    n, classes = d.between(1, 6), d.between(1, 7)
     labels = np.where(d.rng.random(n) < 0.2, -100, d.index((n,), classes))
     labels[0] = 0  # at least one row counts
     ours, theirs = ndl.tensor(labels), torch.tensor(labels)
@@ -75,7 +75,7 @@ def _cross_entropy(d: Draw) -> Call:
 
 @op("rms_norm", "layer_norm")
 def _norm(d: Draw, name: str) -> Call:
-    shape = (*d.shape(0, 2), d.int(2, 7))
+    shape = (*d.shape(0, 2), d.between(2, 7))
     n = shape[-1:]
     inputs = [d.input(shape), d.input(n)]
     # Rows of equal elements (a broadcast axis) have no variance: a large eps keeps 1/sqrt tame.
@@ -88,7 +88,7 @@ def _norm(d: Draw, name: str) -> Call:
 
 @op("batch_norm")
 def _batch_norm(d: Draw) -> Call:
-    n, channels = d.int(2, 4), d.int(1, 3)
+    n, channels = d.between(2, 4), d.between(1, 3)
     shape = (n, channels, *d.shape(0, 2, 1))
     inputs = [d.input(shape), d.input((channels,)), d.input((channels,))]
 
@@ -106,7 +106,7 @@ def _dropout(d: Draw) -> Call:
 
 @op("rotary_embedding")
 def _rotary(d: Draw) -> Call:
-    batch, heads, seq, half = (d.int(1, 4) for _ in range(4))
+    batch, heads, seq, half = (d.between(1, 4) for _ in range(4))
     angles = d.values((seq, half), "normal")
 
     def torch_f(x: torch.Tensor) -> torch.Tensor:
@@ -123,8 +123,8 @@ def _rotary(d: Draw) -> Call:
 
 @op("scaled_dot_product_attention")
 def _attention(d: Draw) -> Call:
-    batch, kv_heads, group, tq, width = (d.int(1, 3) for _ in range(5))
-    tk = tq + d.int(0, 3)
+    batch, kv_heads, group, tq, width = (d.between(1, 3) for _ in range(5))
+    tk = tq + d.between(0, 3)
     causal, scale = d.flag(), d.one([0.3, width**-0.5])
 
     def torch_f(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -145,17 +145,17 @@ def _attention(d: Draw) -> Call:
 
 def _image(d: Draw, channels: int, reach: tuple[int, int], padding: tuple[int, int]) -> Input:
     """(n, channels, height, width), large enough for a window that reaches this far."""
-    sizes = [max(1, r - 2 * p) + d.int(0, 4) for r, p in zip(reach, padding, strict=True)]
-    return d.input((d.int(0, 2), channels, *sizes))
+    sizes = [max(1, r - 2 * p) + d.between(0, 4) for r, p in zip(reach, padding, strict=True)]
+    return d.input((d.between(0, 2), channels, *sizes))
 
 
 def _pair(d: Draw, low: int, high: int) -> tuple[int, int]:
-    return d.int(low, high), d.int(low, high)
+    return d.between(low, high), d.between(low, high)
 
 
 @op("conv2d", "conv_transpose2d", "fold2d")
 def _conv(d: Draw, name: str) -> Call:
-    groups, inside, outside = (d.int(1, 2) for _ in range(3))
+    groups, inside, outside = (d.between(1, 2) for _ in range(3))
     kernel, stride, dilation = _pair(d, 1, 3), _pair(d, 1, 3), _pair(d, 1, 2)
     padding = _pair(d, 0, 1)
     reach = tuple(e * (k - 1) + 1 for k, e in zip(kernel, dilation, strict=True))
@@ -167,8 +167,8 @@ def _conv(d: Draw, name: str) -> Call:
         options = (stride, padding, dilation, groups)
         return Call(inputs, lambda x, w, b: ndl.conv2d(x, w, b, *options),
                     lambda x, w, b: F.conv2d(x, w, b, *options), note)  # fmt: skip
-    extra = tuple(d.int(0, max(s, e) - 1) for s, e in zip(stride, dilation, strict=True))
-    x = d.input((d.int(0, 2), inside * groups, *(d.int(3, 5) for _ in range(2))))
+    extra = tuple(d.between(0, max(s, e) - 1) for s, e in zip(stride, dilation, strict=True))
+    x = d.input((d.between(0, 2), inside * groups, *(d.between(3, 5) for _ in range(2))))
     options = (stride, padding, extra, groups, dilation)
     return Call([x, d.input((inside * groups, outside, *kernel)), bias],
                 lambda x, w, b: ndl.conv_transpose2d(x, w, b, *options),
@@ -178,10 +178,10 @@ def _conv(d: Draw, name: str) -> Call:
 @op("max_pool2d", "avg_pool2d", "unfold2d")
 def _pool(d: Draw, name: str) -> Call:
     kernel, stride = _pair(d, 1, 3), _pair(d, 1, 3)
-    padding = tuple(d.int(0, k // 2) for k in kernel)
+    padding = tuple(d.between(0, k // 2) for k in kernel)
     name = "avg_pool2d" if name == "unfold2d" else name
-    sizes = [max(1, k - 2 * p) + d.int(0, 4) for k, p in zip(kernel, padding, strict=True)]
-    x = d.input((d.int(1, 2), d.int(1, 2), *sizes), "kinked")
+    sizes = [max(1, k - 2 * p) + d.between(0, 4) for k, p in zip(kernel, padding, strict=True)]
+    x = d.input((d.between(1, 2), d.between(1, 2), *sizes), "kinked")
     torch_f: Callable = getattr(F, name)
     return Call([x], lambda x: getattr(ndl, name)(x, kernel, stride, padding),
                 lambda x: torch_f(x, kernel, stride, padding),

@@ -80,12 +80,12 @@ def check(call: Call, dtype: str, rng: np.random.Generator) -> None:
     deadline=None,
     derandomize=True,
     database=None,
-    phases=[Phase.generate, Phase.shrink],  # explaining a failure takes minutes
+    phases=[Phase.generate],  # a smaller seed is no smaller case
     suppress_health_check=list(HealthCheck),
 )
-@given(data=st.data(), dtype=st.sampled_from(["float32", "float64"]))
-def test_equals_pytorch(name: str, data: st.DataObject, dtype: str):
-    draw = Draw(data)
+@given(seed=st.integers(0, 2**63), dtype=st.sampled_from(["float32", "float64"]))
+def test_equals_pytorch(name: str, seed: int, dtype: str):
+    draw = Draw(seed)
     call = OPS[name](draw)
     note(f"{name} {dtype}: {[x.layout for x in call.inputs]} {call.note}")
     check(call, dtype, draw.rng)
