@@ -93,8 +93,10 @@ def _batch_norm(d: Draw) -> Call:
     inputs = [d.input(shape), d.input((channels,)), d.input((channels,))]
 
     def torch_f(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        # PyTorch 2.13 takes a strided weight for a compact one in its gradient on the CPU.
-        return F.batch_norm(x, None, None, w.contiguous(), b.contiguous(), True, eps=0.1)
+        # The gradient of PyTorch 2.13 on the CPU is wrong for some layouts of x and w (differences
+        # of values say so, and the formula written out), so it gets compact ones.
+        x, w, b = (t.contiguous() for t in (x, w, b))
+        return F.batch_norm(x, None, None, w, b, True, eps=0.1)
 
     return Call(inputs, lambda x, w, b: ndl.batch_norm(x, None, None, w, b, True, eps=0.1), torch_f)
 
