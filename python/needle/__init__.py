@@ -138,7 +138,18 @@ from ._core import (
     zeros_like,
 )
 from ._tensor import set_printoptions
-from .autograd import enable_grad, grad, no_grad
+from .autograd import (
+    checkpoint,
+    detect_anomaly,
+    draw,
+    enable_grad,
+    grad,
+    hvp,
+    jacobian,
+    jvp,
+    no_grad,
+    vjp,
+)
 
 __version__ = "0.1.0"
 
@@ -164,6 +175,7 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_to",
     "cast",
+    "checkpoint",
     "chunk",
     "clip",
     "concat",
@@ -177,9 +189,11 @@ __all__ = [
     "cumsum",
     "data",
     "default_generator",
+    "detect_anomaly",
     "device",
     "div",
     "dot",
+    "draw",
     "dropout",
     "einsum",
     "embedding",
@@ -202,11 +216,14 @@ __all__ = [
     "grad",
     "greater",
     "greater_equal",
+    "hvp",
     "index_select",
     "int32",
     "int64",
     "is_available",
     "is_grad_enabled",
+    "jacobian",
+    "jvp",
     "layer_norm",
     "less",
     "less_equal",
@@ -282,6 +299,7 @@ __all__ = [
     "transpose",
     "unsqueeze",
     "var",
+    "vjp",
     "where",
     "zeros",
     "zeros_like",
