@@ -66,7 +66,7 @@ def backward_cases(rng: np.random.Generator) -> Iterator[Case]:
         (3, [("mul", 0, 1), ("neg", 0)]),
         (2, [("mul", 0, 1), ("square", 2), ("mul", 2, 3), ("sub", 4, 0)]),
     ]
-    hows = [("backward", 1), ("backward", 2), ("grad", 1), ("second", 1)]
+    hows = [("backward", 1), ("backward", 2), ("hook", 1), ("grad", 1), ("second", 1)]
     for count, program in fixed:
         for how, times in hows:
             yield program_case(rng, count, program, how, times)
@@ -78,7 +78,7 @@ def backward_cases(rng: np.random.Generator) -> Iterator[Case]:
             operands = 1 if name in ("neg", "square", "same") else 2
             few = rng.integers(max(0, i - 4), i, operands)
             random_program.append((name, *[int(j) for j in few]))
-        how, times = hows[int(rng.integers(0, 4))]
+        how, times = hows[int(rng.integers(0, len(hows)))]
         yield program_case(rng, count, random_program, how, times)
 
 
@@ -117,6 +117,8 @@ def backward(case: Case) -> list[np.ndarray]:
     kept = [values[i] for i in case["keep"] if values[i].requires_grad]
     for x in kept:
         x.retain_grad()
+        if case["how"] == "hook":
+            x.register_hook(lambda g: g * 2)
     dy = torch.tensor(case["dy"])
     if case["how"] == "grad":
         found = torch.autograd.grad(values[-1], leaves + kept, dy, allow_unused=True)

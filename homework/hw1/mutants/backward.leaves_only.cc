@@ -2,7 +2,7 @@
 for (Node* node : order) {
   const auto found = pending.find(node);
   if (found == pending.end()) continue;  // no gradient flows here
-  Tensor dy = std::move(found->second);
+  Tensor dy = run_hooks(*node, std::move(found->second));
   pending.erase(found);
   if (node->inputs.empty()) {
     deliver(*node, std::move(dy), captured);

@@ -1,0 +1,18 @@
+// Hooks are not run.
+for (Node* node : order) {
+  const auto found = pending.find(node);
+  if (found == pending.end()) continue;  // no gradient flows here
+  Tensor dy = std::move(found->second);
+  pending.erase(found);
+  if (node->inputs.empty()) {
+    deliver(*node, std::move(dy), captured);
+    continue;
+  }
+  deliver(*node, dy, captured);
+  Tensors partial = input_gradients(*node, dy);
+  for (size_t i = 0; i < partial.size(); ++i) {
+    if (!partial[i].defined()) continue;
+    accumulate(pending[node->inputs[i].node.get()], std::exchange(partial[i], Tensor()));
+  }
+  if (!keep) node->use_up();
+}
