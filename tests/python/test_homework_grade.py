@@ -48,7 +48,7 @@ def test_the_reference_has_all_points(grader: Grader) -> None:
     found = outcomes(grader, given(grader))
     assert [o.verdict for o in found.values()] == ["OK"] * 4
     assert sum(o.points for o in found.values()) == SIZE
-    assert found["strides"].cases == 5  # the hidden one too
+    assert found["strides"].cases == 9  # the public four, again with the secret seed, a hidden one
 
 
 def test_the_starter_has_none_and_is_not_run(grader: Grader) -> None:
