@@ -17,29 +17,43 @@ def a_shape(rng: np.random.Generator, ndim: int, high: int = 5) -> tuple[int, ..
     return tuple(int(n) for n in rng.integers(1, high + 1, ndim))
 
 
+LAYOUTS = ("compact", "stepped", "permuted", "sliced")
+
+
 def laid_out(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Case:
-    """An array of the shape, its elements numbered by their place in memory, in some layout."""
+    """An array of the shape, its elements numbered by their place in memory, in some layout.
+
+    stepped: every second element, so axes still follow one another; permuted: in another order;
+    sliced: in another order, with gaps, forwards or backwards. An axis of size 1 has any stride.
+    """
     ndim = len(shape)
     order = list(range(ndim))
-    gap, flipped = 1, [1] * ndim
-    if kind != "compact":
+    gap = 2 if kind in ("stepped", "sliced") else 1
+    signs = [1] * ndim
+    if kind in ("permuted", "sliced"):
         rng.shuffle(order)
     if kind == "sliced":
-        gap = 2
-        flipped = [int(s) for s in rng.choice([-1, 1], ndim)]
+        signs = [int(s) for s in rng.choice([-1, 1], ndim)]
     strides, n = [0] * ndim, gap
     for axis in reversed(order):
-        strides[axis] = n * flipped[axis]
-        n *= shape[axis] + (gap - 1)
-    first = sum((shape[i] - 1) * -strides[i] for i in range(ndim) if strides[i] < 0)
+        strides[axis] = n * signs[axis]
+        n *= shape[axis] + (kind == "sliced")
+    if kind != "compact":
+        strides = [
+            int(rng.integers(-7, 8)) if size == 1 else stride
+            for size, stride in zip(shape, strides, strict=True)
+        ]
+    first = sum(
+        (size - 1) * -stride for size, stride in zip(shape, strides, strict=True) if stride < 0
+    )
     extra = int(rng.integers(0, 3))
     data = np.arange(n + extra + gap, dtype=np.float32)
     return {"data": data, "shape": shape, "strides": strides, "offset": first + extra}
 
 
 def layouts(rng: np.random.Generator, shape: tuple[int, ...]) -> Iterator[Case]:
-    """The three kinds of layout."""
-    for kind in ("compact", "permuted", "sliced"):
+    """One of each kind."""
+    for kind in LAYOUTS:
         yield laid_out(rng, shape, kind)
 
 
@@ -123,7 +137,7 @@ def reshape_cases(rng: np.random.Generator) -> Iterator[Case]:
     for _ in range(40):
         factors = a_shape(rng, int(rng.integers(1, 6)), 3)
         shape, to = grouped(rng, factors), grouped(rng, factors)
-        kind = ("compact", "permuted", "sliced")[int(rng.integers(0, 3))]
+        kind = LAYOUTS[int(rng.integers(0, len(LAYOUTS)))]
         yield laid_out(rng, shape, kind) | {"to": to}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..arrays import Case, a_shape, grouped, laid_out
+from ..arrays import LAYOUTS, Case, a_shape, grouped, laid_out
 from ..gradients import logsumexp_case, real, sum_to_case
 from ..graphs import program_case
 
@@ -16,7 +16,7 @@ def reshape(rng: np.random.Generator) -> Iterator[Case]:
     """Up to eight axes, ones among them, in any layout."""
     for _ in range(40):
         factors = a_shape(rng, int(rng.integers(5, 8)), 3)
-        kind = ("compact", "permuted", "sliced")[int(rng.integers(0, 3))]
+        kind = LAYOUTS[int(rng.integers(0, len(LAYOUTS)))]
         yield laid_out(rng, grouped(rng, factors), kind) | {"to": grouped(rng, factors)}
 
 
