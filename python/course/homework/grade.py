@@ -257,9 +257,9 @@ class Grader:
         failures: dict[str, Outcome | None] = {}
         printed: list[str] = []
         counted = 0
-        cases = self.oracle.cases(question.id)
         go_on = True
         try:
+            cases = iter(self.oracle.cases(question.id))
             while go_on:
                 go_on = False
                 with open_box(package.folder, self.driver, question.seconds) as box:

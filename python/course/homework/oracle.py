@@ -11,6 +11,7 @@ the help of other modules of its folder,
 
 import importlib
 import sys
+import threading
 import types
 import zlib
 from collections.abc import Callable, Iterator
@@ -65,12 +66,21 @@ class Oracle:
         self._hidden = {table: self._public[table] | own[table] for table in TABLES}
         self._own_cases = own["CASES"]
         self._seeds = (seed, seed if secret is None else secret)
+        self._cases: dict[str, list[Case]] = {}
+        self._lock = threading.Lock()
 
-    def cases(self, question: str) -> Iterator[Case]:
+    def cases(self, question: str) -> list[Case]:
         """The public cases; then, where they are at hand, the hidden ones. Raises OracleError.
 
-        Those are the public ones with the secret seed, and the hidden oracle's own.
+        Those are the public ones with the secret seed, and the hidden oracle's own. They are made
+        once: `prove` asks for them again with every mutant.
         """
+        with self._lock:
+            if question not in self._cases:
+                self._cases[question] = list(self._make(question))
+            return self._cases[question]
+
+    def _make(self, question: str) -> Iterator[Case]:
         public, own = self._public["CASES"].get(question), self._own_cases.get(question)
         if public is None and own is None:
             raise OracleError(f"oracle.py has no CASES for {question}")

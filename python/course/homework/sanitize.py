@@ -36,7 +36,7 @@ def examine(grader: Grader, submission: Submission, outcome: Outcome) -> list[st
         return [f"{question.id}: does not compile with sanitizers: {error}"]
     preload = [runtime for name in ("libasan.so", "libstdc++.so") if (runtime := _library(name))]
     environment = OPTIONS | {"LD_PRELOAD": ":".join(preload)}
-    cases = [outcome.case] if outcome.case else list(grader.oracle.cases(question.id))
+    cases = [outcome.case] if outcome.case else grader.oracle.cases(question.id)
     said, end = "", ""
     try:
         with open_box(
