@@ -221,7 +221,7 @@ NDArray NDArray::as_strided(const Shape& shape, const Shape& strides, int64_t fi
     counted &= !__builtin_add_overflow(end, reach, &end);
     counted &= !__builtin_mul_overflow(count, std::max<int64_t>(shape[i], 1), &count);
   }
-  const bool empty = shape.size() == 0;
+  const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   if (!counted || first < 0 || (!empty && (lowest < 0 || highest >= elements))) {
     throw ValueError(str("as_strided: shape ", shape, ", strides ", strides, ", offset ", first,
                          " reach outside of the ", elements, " elements of the memory"));
