@@ -69,6 +69,12 @@ struct AdamWStep {
   double correction1, correction2;  // 1 - beta^t
 };
 
+/// Where windows lie on an image: (height, width) each. Tap (i, j) of window (y, x) is the pixel
+/// (y * stride[0] + i * dilation[0] - padding[0], x * stride[1] + j * dilation[1] - padding[1]).
+struct Windows {
+  Shape kernel, stride, padding, dilation;
+};
+
 struct Kernels {
   const char* name;  // the device, for messages
 
@@ -101,6 +107,21 @@ struct Kernels {
   /// out (batch..., m, n) = a (batch..., m, k) x b (batch..., k, n); floating. Batch axes are equal,
   /// broadcast by stride 0. k = 0 gives zeros.
   void (*matmul)(const View& a, const View& b, const View& out);
+
+  // --- images (Lesson 05); floating ---
+  // x, dx (n, groups * in, height, width), y, dy (n, groups * out, oh, ow), weight, dweight
+  // (groups * out, in, kh, kw). The padding is 0. Each of the three is the gradient of the others.
+  /// y[n, o, place] = sum of x[n, c, pixel of tap] * weight[o, c, tap] over c and taps.
+  void (*conv2d)(const Windows& w, int64_t groups, const View& x, const View& weight,
+                 const View& y);
+  void (*conv2d_input)(const Windows& w, int64_t groups, const View& dy, const View& weight,
+                       const View& dx);
+  void (*conv2d_weight)(const Windows& w, int64_t groups, const View& dy, const View& x,
+                        const View& dweight);
+  /// index (n, channels, oh, ow) int64: the position in x, counted in row-major order, of the
+  /// largest pixel of each window; of equal ones the first, and NaN is the largest. The padding
+  /// never is, and no window lies in it whole.
+  void (*pool_argmax)(const Windows& w, const View& x, const View& index);
 
   // --- rows: the last axis; floating ---
   /// softmax, or its logarithm, of each row.

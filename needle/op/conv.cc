@@ -1,104 +1,75 @@
-// Convolution: matrix products over windows of an image.  (Lesson 05)
+// Convolution, and its transpose.  (Lesson 05)
 //
-// unfold2d shows every window of x as a view; the product of the filters with these columns is the
-// convolution (Chellapilla et al. 2006, "im2col"). fold2d adds windows up where they overlap: it is
-// the gradient of unfold2d, and the heart of the transposed convolution.
+// The sum T(x, w, g) of all products x * w * g, over every window, tap and channel, is linear in
+// each of the three. Its derivatives by g, x and w are the convolution, its gradient with respect to
+// the images and that with respect to the weight: three ops whose gradients are each other.
+// Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (arXiv 1603.07285).
 #include "needle/autograd/node.h"
 #include "needle/op/op.h"
+#include "needle/op/windows.h"
 
 namespace needle {
 namespace {
 
-struct Windows {
-  Shape kernel, stride, dilation;  // (height, width) each
-  /// How far a window reaches along axis i (0: height, 1: width).
-  int64_t extent(int i) const { return dilation[i] * (kernel[i] - 1) + 1; }
+/// What the three ops have in common: the windows, and the shape that is not that of an input.
+struct Conv : Op {
+  Windows w;
+  int64_t groups;
+  Shape to;  // of the output
+
+  Conv(const Windows& windows, int64_t g, const Shape& shape) : w(windows), groups(g), to(shape) {}
+  Spec spec(Specs in) const final { return {to, in[0].dtype}; }
 };
 
-struct Unfold2d final : ViewOp {
-  Windows w;
-
-  explicit Unfold2d(const Windows& windows) : w(windows) {}
-  const char* name() const override { return "unfold2d"; }
-
-  NDArray view(const NDArray& x) const override {
-    View v = x.view();
-    Shape shape{v.shape[0], v.shape[1], w.kernel[0], w.kernel[1]};
-    Shape strides{v.strides[0], v.strides[1]};
-    for (int i = 0; i < 2; ++i) {
-      shape.push_back((v.shape[2 + i] - w.extent(i)) / w.stride[i] + 1);
-      strides.push_back(v.strides[2 + i] * w.dilation[i]);
-    }
-    for (int i = 0; i < 2; ++i) strides.push_back(v.strides[2 + i] * w.stride[i]);
-    v.shape = shape;
-    v.strides = strides;
-    return NDArray(x.storage(), v);
-  }
-
-  Tensors gradient(const Tensor& dy, const Context& c) const override {
-    return {fold2d(dy, {c.shape(0)[2], c.shape(0)[3]}, w.stride, w.dilation)};
-  }
-};
-
-struct Fold2d final : Op {
-  Shape size;
-  Windows w;
-
-  Fold2d(const Shape& s, const Windows& windows) : size(s), w(windows) {}
-  const char* name() const override { return "fold2d"; }
-
-  Spec spec(Specs in) const override {
-    return {{in[0].shape[0], in[0].shape[1], size[0], size[1]}, in[0].dtype};
-  }
-
-  /// One addition for each place in the window: all windows at once.
+/// dT/dg. Inputs: x (n, groups * in, height, width), weight (groups * out, in, kh, kw).
+struct Conv2d final : Conv {
+  using Conv::Conv;
+  const char* name() const override { return "conv2d"; }
   void forward(const Kernels& k, Arrays in, const NDArray& out) override {
-    fill(out, 0);
-    const NDArray& columns = in[0];  // (n, channels, kh, kw, oh, ow)
-    if (columns.size() == 0) return;
-    for (int64_t i = 0; i < w.kernel[0]; ++i) {
-      for (int64_t j = 0; j < w.kernel[1]; ++j) {
-        const View part = out.slice(2, places(0, i, columns.shape(4)))
-                              .slice(3, places(1, j, columns.shape(5)))
-                              .view();
-        const NDArray column = columns.select(2, i).select(2, j);
-        slot(k, &Kernels::binary, name())(Binary::add, part, column.view(), part);
-      }
-    }
+    slot(k, &Kernels::conv2d, name())(w, groups, in[0].view(), in[1].view(), out.view());
   }
-
-  Slice places(int i, int64_t tap, int64_t count) const {
-    const int64_t first = tap * w.dilation[i];
-    return {first, first + (count - 1) * w.stride[i] + 1, w.stride[i]};
-  }
-
-  uint32_t saves() const override { return kNothing; }
-  Tensors gradient(const Tensor& dy, const Context& c) const override {
-    // A size larger than the windows need may have room for more of them.
-    const Tensor windows = unfold2d(dy, w.kernel, w.stride, w.dilation);
-    return {slice(slice(windows, 4, {0, c.shape(0)[4]}), 5, {0, c.shape(0)[5]})};
-  }
+  Tensors gradient(const Tensor& dy, const Context& c) const override;
 };
 
-/// One number or (height, width), none below `least`. ValueError naming what it is otherwise.
-Shape both(const char* name, const char* what, const Shape& given, int64_t least) {
-  constexpr int64_t kMost = int64_t{1} << 30;  // products of two stay far from overflow
-  const Shape out = given.ndim() == 1 ? Shape{given[0], given[0]} : given;
-  bool fits = out.ndim() == 2;
-  for (int64_t value : out) fits &= value >= least && value <= kMost;
-  if (!fits) {
-    throw ValueError(
-        str(name, ": ", what, " ", given, "; wanted one or two numbers, at least ", least));
+/// dT/dx. Inputs: g (n, groups * out, oh, ow), weight.
+struct Conv2dInput final : Conv {
+  using Conv::Conv;
+  const char* name() const override { return "conv2d_input"; }
+  void forward(const Kernels& k, Arrays in, const NDArray& out) override {
+    slot(k, &Kernels::conv2d_input, name())(w, groups, in[0].view(), in[1].view(), out.view());
   }
-  return out;
+  Tensors gradient(const Tensor& dy, const Context& c) const override;
+};
+
+/// dT/dw. Inputs: g, x.
+struct Conv2dWeight final : Conv {
+  using Conv::Conv;
+  const char* name() const override { return "conv2d_weight"; }
+  void forward(const Kernels& k, Arrays in, const NDArray& out) override {
+    slot(k, &Kernels::conv2d_weight, name())(w, groups, in[0].view(), in[1].view(), out.view());
+  }
+  Tensors gradient(const Tensor& dy, const Context& c) const override;
+};
+
+/// Op O of a and b with the windows of `conv`, if input i wants it.
+template <class O>
+Tensor part(const Conv& conv, const Context& c, int i, const Tensor& a, const Tensor& b) {
+  return c.wants(i) ? apply_op<O>({a, b}, conv.w, conv.groups, c.shape(i)) : Tensor();
 }
 
-void check_images(const char* name, const Tensor& x) {
-  if (!is_floating(x.dtype())) throw TypeError(str(name, ": x is ", x.dtype(), ", not floating"));
-  if (x.ndim() != 4) {
-    throw ValueError(
-        str(name, ": x has shape ", x.shape(), "; wanted (n, channels, height, width)"));
-  }
+Tensors Conv2d::gradient(const Tensor& dy, const Context& c) const {
+  return {part<Conv2dInput>(*this, c, 0, dy, c.input(1)),
+          part<Conv2dWeight>(*this, c, 1, dy, c.input(0))};
+}
+
+Tensors Conv2dInput::gradient(const Tensor& dx, const Context& c) const {
+  return {part<Conv2d>(*this, c, 0, dx, c.input(1)),
+          part<Conv2dWeight>(*this, c, 1, c.input(0), dx)};
+}
+
+Tensors Conv2dWeight::gradient(const Tensor& dw, const Context& c) const {
+  return {part<Conv2d>(*this, c, 0, c.input(1), dw),
+          part<Conv2dInput>(*this, c, 1, c.input(0), dw)};
 }
 
 /// ValueError unless weight is (out, in, kh, kw), `groups` divides the channels of both sides, and
@@ -126,49 +97,14 @@ Tensor with_bias(const Tensor& y, const Tensor& bias) {
 
 }  // namespace
 
-Tensor unfold2d(const Tensor& x, const Shape& kernel, const Shape& stride, const Shape& dilation) {
-  check_images("unfold2d", x);
-  const Windows w{both("unfold2d", "kernel", kernel, 1), both("unfold2d", "stride", stride, 1),
-                  both("unfold2d", "dilation", dilation, 1)};
-  if (w.extent(0) > x.shape(2) || w.extent(1) > x.shape(3)) {
-    throw ValueError(str("unfold2d: a window of ", Shape{w.extent(0), w.extent(1)},
-                         " does not fit into x of shape ", x.shape(), ", padding included"));
-  }
-  return apply_op<Unfold2d>({x}, w);
-}
-
-Tensor fold2d(const Tensor& columns, const Shape& size, const Shape& stride,
-              const Shape& dilation) {
-  if (columns.ndim() != 6) {
-    throw ValueError(
-        str("fold2d: columns ", columns.shape(), "; wanted (n, channels, kh, kw, oh, ow)"));
-  }
-  const Windows w{{columns.shape(2), columns.shape(3)},
-                  both("fold2d", "stride", stride, 1),
-                  both("fold2d", "dilation", dilation, 1)};
-  const Shape wanted = both("fold2d", "size", size, 0);
-  for (int i = 0; i < 2; ++i) {
-    if ((columns.shape(4 + i) - 1) * w.stride[i] + w.extent(i) > wanted[i]) {
-      throw ValueError(str("fold2d: windows ", columns.shape(), " reach beyond ", wanted));
-    }
-  }
-  return apply_op<Fold2d>({columns}, wanted, w);
-}
-
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Shape& stride,
               const Shape& padding, const Shape& dilation, int64_t groups) {
   check_filters("conv2d", x, weight, bias, groups, false);
-  const Shape border = both("conv2d", "padding", padding, 0);
-  const Tensor padded = pad(x, {border[1], border[1], border[0], border[0]});
   const Shape kernel{weight.shape(2), weight.shape(3)};
-  const Tensor windows = unfold2d(padded, kernel, stride, dilation);
-  const int64_t n = x.shape(0), out = weight.shape(0);
-  const int64_t taps = weight.shape(1) * kernel.size();
-  const int64_t places = windows.shape(4) * windows.shape(5);
-  // (groups, out / groups, taps) x (n, groups, taps, places)
-  const Tensor y = matmul(reshape(cast(weight, x.dtype()), {groups, out / groups, taps}),
-                          reshape(windows, {n, groups, taps, places}));
-  return with_bias(reshape(y, {n, out, windows.shape(4), windows.shape(5)}), bias);
+  const Windows w = windows_of("conv2d", kernel, stride, padding, dilation);
+  const Shape places = count_windows("conv2d", w, {x.shape(2), x.shape(3)});
+  const Shape to{x.shape(0), weight.shape(0), places[0], places[1]};
+  return with_bias(apply_op<Conv2d>({x, cast(weight, x.dtype())}, w, groups, to), bias);
 }
 
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -176,33 +112,23 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
                         int64_t groups, const Shape& dilation) {
   constexpr const char* kName = "conv_transpose2d";
   check_filters(kName, x, weight, bias, groups, true);
-  const Windows w{{weight.shape(2), weight.shape(3)},
-                  both(kName, "stride", stride, 1),
-                  both(kName, "dilation", dilation, 1)};
-  const Shape border = both(kName, "padding", padding, 0);
+  const Shape kernel{weight.shape(2), weight.shape(3)};
+  const Windows w = windows_of(kName, kernel, stride, padding, dilation);
   const Shape extra = both(kName, "output_padding", output_padding, 0);
-  Shape full;
+  Shape to{x.shape(0), weight.shape(1) * groups};
   for (int i = 0; i < 2; ++i) {
-    full.push_back((x.shape(2 + i) - 1) * w.stride[i] + w.extent(i) + extra[i]);
-    if (x.shape(2 + i) < 1 || full[i] <= 2 * border[i]) {
-      throw ValueError(str(kName, ": x ", x.shape(), " with padding ", border, " leaves nothing"));
+    const int64_t full = (x.shape(2 + i) - 1) * w.stride[i] + extent(w, i) + extra[i];
+    if (x.shape(2 + i) < 1 || full <= 2 * w.padding[i]) {
+      throw ValueError(
+          str(kName, ": x ", x.shape(), " with padding ", w.padding, " leaves nothing"));
     }
     if (extra[i] >= std::max(w.stride[i], w.dilation[i])) {
       throw ValueError(str(kName, ": output_padding ", extra,
                            " must be smaller than the stride or the dilation"));
     }
+    to.push_back(full - 2 * w.padding[i]);
   }
-  const int64_t n = x.shape(0), channels = x.shape(1), out = weight.shape(1) * groups;
-  const int64_t places = x.shape(2) * x.shape(3);
-  const int64_t taps = weight.shape(1) * w.kernel.size();
-  // (groups, taps, channels / groups) x (n, groups, channels / groups, places)
-  const Tensor filters = reshape(cast(weight, x.dtype()), {groups, channels / groups, taps});
-  const Tensor columns =
-      matmul(transpose(filters, 1, 2), reshape(x, {n, groups, channels / groups, places}));
-  const Tensor windows =
-      reshape(columns, {n, out, w.kernel[0], w.kernel[1], x.shape(2), x.shape(3)});
-  const Tensor y = fold2d(windows, full, w.stride, w.dilation);
-  return with_bias(pad(y, {-border[1], -border[1], -border[0], -border[0]}), bias);
+  return with_bias(apply_op<Conv2dInput>({x, cast(weight, x.dtype())}, w, groups, to), bias);
 }
 
 }  // namespace needle

@@ -48,9 +48,10 @@ struct RowLoss final : Op {
 /// How many labels count. IndexError if one is no class.
 int64_t check_labels(const Tensor& labels, int64_t classes) {
   const NDArray host = contiguous(to_device(labels.value(), Device{}));
+  const int64_t* given = host.data<int64_t>();
   int64_t counted = 0;
   for (int64_t i = 0; i < host.size(); ++i) {
-    const int64_t label = host.data<int64_t>()[i];
+    const int64_t label = given[i];
     if (label == kIgnored) continue;
     if (label < 0 || label >= classes) {
       throw IndexError(str("cross_entropy: label ", label, " of row ", i, " is not in [0, ",
@@ -63,15 +64,26 @@ int64_t check_labels(const Tensor& labels, int64_t classes) {
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing) {
   if (labels.dtype() != DType::int64 && labels.dtype() != DType::int32) {
     throw TypeError(str("cross_entropy: labels are ", labels.dtype(), ", not int64"));
   }
   if (!is_floating(logits.dtype()))
     throw TypeError(str("cross_entropy: logits are ", logits.dtype(), ", not floating"));
+  if (!(label_smoothing >= 0 && label_smoothing <= 1)) {
+    throw ValueError(
+        str("cross_entropy: label_smoothing ", label_smoothing, " is not between 0 and 1"));
+  }
   const Tensor index = cast(labels, DType::int64);
   const int64_t counted = check_labels(index, logits.ndim() == 2 ? logits.shape(1) : 0);
-  const Tensor loss = apply_op<RowLoss>({logits, index});
+  Tensor loss = apply_op<RowLoss>({logits, index});
+  if (label_smoothing > 0) {
+    // The loss of a row if all classes were equally right; 0 if the row does not count.
+    const Tensor all = neg(mean(log_softmax(logits), Shape{1}));
+    const Tensor counts = not_equal(index, scalar_like(index, kIgnored));
+    const Tensor even = where(counts, all, scalar_like(all, 0));
+    loss = add(mul(loss, 1 - label_smoothing), mul(even, label_smoothing));
+  }
   return div(sum(loss), static_cast<double>(counted));
 }
 

@@ -61,13 +61,18 @@ Tensor embedding(const Tensor& table, const Tensor& index) {
   if (table.ndim() == 0) throw ValueError("embedding: the table is a scalar; wanted (rows, ...)");
   const Tensor rows = cast(index, DType::int64);
   const NDArray host = contiguous(to_device(rows.value(), Device{}));
+  const int64_t* given = host.data<int64_t>();
   for (int64_t i = 0; i < host.size(); ++i) {
-    const int64_t row = host.data<int64_t>()[i];
+    const int64_t row = given[i];
     if (row < 0 || row >= table.shape(0)) {
       throw IndexError(str("embedding: index ", row, " is not in [0, ", table.shape(0), ")"));
     }
   }
-  return apply_op<Embedding>({table, rows});
+  return gather_rows(table, rows);
+}
+
+Tensor gather_rows(const Tensor& table, const Tensor& index) {
+  return apply_op<Embedding>({table, index});
 }
 
 }  // namespace needle

@@ -1,6 +1,6 @@
 // Elements picked by index along one axis, and added back by index.  (Lesson 06)
 //
-// All of them are embedding() on another view of the same tensor: a tensor flattened to one axis is
+// All of them are gather_rows() on another view of the same tensor: a tensor flattened to one axis is
 // a table whose rows are single elements, and the place of an element is the sum of index * stride.
 #include "needle/backend/registry.h"
 #include "needle/op/op.h"
@@ -15,9 +15,10 @@ Tensor positions(const char* name, const Tensor& index, int64_t n) {
   }
   const Tensor wide = cast(index, DType::int64);
   const NDArray host = contiguous(to_device(wide.value(), Device{}));
+  const int64_t* given = host.data<int64_t>();
   bool negative = false;
   for (int64_t i = 0; i < host.size(); ++i) {
-    const int64_t at = host.data<int64_t>()[i];
+    const int64_t at = given[i];
     if (at < -n || at >= n) {
       throw IndexError(str(name, ": index ", at, " is out of range for an axis of size ", n));
     }
@@ -58,7 +59,7 @@ Tensor gather(const Tensor& x, int64_t axis, const Tensor& index) {
   const int i = normalize_axis("gather", axis, x.ndim());
   check_index("gather", x, i, index);
   const Tensor at = positions("gather", index, x.shape(i));
-  return embedding(reshape(x, {x.size()}), flat_positions(x.shape(), i, at));
+  return gather_rows(reshape(x, {x.size()}), flat_positions(x.shape(), i, at));
 }
 
 Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int64_t> axis) {
@@ -83,7 +84,7 @@ Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {
     throw ValueError(str("index_select: the index has shape ", index.shape(), ", not one axis"));
   }
   const Tensor at = positions("index_select", index, x.shape(i));
-  return transpose(embedding(transpose(x, i, 0), at), i, 0);
+  return transpose(gather_rows(transpose(x, i, 0), at), i, 0);
 }
 
 Tensor scatter_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {

@@ -165,7 +165,9 @@ Tensor log_softmax(const Tensor& x, int64_t axis = -1);
 // --- cross_entropy.cc ---
 /// Mean over rows of -log softmax(logits)[label]. logits (n, classes), labels (n,) int64; rows with
 /// label -100 do not count. Natural logarithm. IndexError for a label outside [0, classes).
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
+/// label_smoothing: the part of every label that is shared by all classes alike, 0 to 1; Szegedy et
+/// al. (arXiv 1512.00567), section 7.
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing = 0);
 /// mean((a - b)^2).
 Tensor mse_loss(const Tensor& a, const Tensor& b);
 
@@ -178,7 +180,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 // --- embedding.cc ---
 /// Rows of table (rows, ...) by int64 index (...). IndexError for an index outside [0, rows).
 Tensor embedding(const Tensor& table, const Tensor& index);
-
+/// The same without a look at the index, for callers that know it to be int64 and in range.
+Tensor gather_rows(const Tensor& table, const Tensor& index);
 /// Its gradient: rows x (..., ...) added up by index (...) in a table (rows, ...) of zeros.
 Tensor scatter_rows(const Tensor& x, const Tensor& index, int64_t rows);
 
@@ -199,12 +202,6 @@ std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t axis = -1, bool descendi
 std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t axis = -1, bool largest = true);
 
 // --- conv.cc: images (n, channels, height, width); sizes are one number or (height, width) ---
-/// All windows of x, as a view: (n, channels, kh, kw, oh, ow).
-Tensor unfold2d(const Tensor& x, const Shape& kernel, const Shape& stride = {1},
-                const Shape& dilation = {1});
-/// Windows added up where they overlap: (n, channels, kh, kw, oh, ow) -> (n, channels, size...).
-Tensor fold2d(const Tensor& columns, const Shape& size, const Shape& stride = {1},
-              const Shape& dilation = {1});
 /// Cross-correlation. weight (out, channels / groups, kh, kw), bias (out,) or undefined.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               const Shape& stride = {1}, const Shape& padding = {0}, const Shape& dilation = {1},

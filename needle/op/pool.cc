@@ -1,44 +1,56 @@
 // Pooling: one number for each window of an image.  (Lesson 05)
-#include <cmath>
-
+#include "needle/autograd/node.h"
 #include "needle/op/op.h"
+#include "needle/op/windows.h"
 
 namespace needle {
 namespace {
 
-/// Every window of the padded image: (n, channels, kh, kw, oh, ow).
-Tensor windows(const char* name, const Tensor& x, const Shape& kernel, const Axes& stride,
-               const Shape& padding, double border) {
-  const auto at = [](const Shape& s, int i) { return s[s.ndim() == 1 ? 0 : i]; };
-  for (const Shape& s : {kernel, padding}) {
-    if (s.ndim() != 1 && s.ndim() != 2)
-      throw ValueError(str(name, ": ", s, "; wanted 1 or 2 sizes"));
+/// For each window, the position of its largest pixel in x. Input: x (n, channels, height, width).
+struct PoolArgmax final : Op {
+  Windows w;
+  Shape to;
+
+  PoolArgmax(const Windows& windows, const Shape& shape) : w(windows), to(shape) {}
+  const char* name() const override { return "max_pool2d"; }
+  Spec spec(Specs) const override { return {to, DType::int64}; }
+
+  void forward(const Kernels& k, Arrays in, const NDArray& out) override {
+    slot(k, &Kernels::pool_argmax, name())(w, in[0].view(), out.view());
   }
-  const int64_t high = at(padding, 0), wide = at(padding, 1);
-  if (high < 0 || wide < 0 || high > at(kernel, 0) / 2 || wide > at(kernel, 1) / 2) {
+
+  uint32_t saves() const override { return kNothing; }
+  Tensors gradient(const Tensor&, const Context&) const override { return {}; }
+};
+
+/// ValueError for a padding of more than half of the kernel: a window might lie in it whole.
+Windows pool_windows(const char* name, const Tensor& x, const Shape& kernel, const Axes& stride,
+                     const Shape& padding) {
+  check_images(name, x);
+  const Windows w = windows_of(name, kernel, stride.value_or(kernel), padding, {1});
+  if (w.padding[0] > w.kernel[0] / 2 || w.padding[1] > w.kernel[1] / 2) {
     throw ValueError(str(name, ": padding ", padding, "; wanted 0 to half of the kernel ", kernel));
   }
-  if (!is_floating(x.dtype())) throw TypeError(str(name, ": x is ", x.dtype(), ", not floating"));
-  if (x.ndim() != 4) {
-    throw ValueError(
-        str(name, ": x has shape ", x.shape(), "; wanted (n, channels, height, width)"));
-  }
-  return unfold2d(pad(x, {wide, wide, high, high}, border), kernel, stride.value_or(kernel), {1});
+  return w;
 }
 
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, const Shape& kernel, const Axes& stride, const Shape& padding) {
-  const Tensor w = windows("max_pool2d", x, kernel, stride, padding, -INFINITY);
-  const Tensor taps =
-      reshape(w, {w.shape(0), w.shape(1), w.shape(2) * w.shape(3), w.shape(4), w.shape(5)});
-  if (taps.size() == 0) return sum(taps, Shape{2});
-  // Not max(): of equal elements the first alone gets the gradient, as in PyTorch.
-  return squeeze(gather(taps, 2, argmax(taps, 2, true)), 2);
+  const Windows w = pool_windows("max_pool2d", x, kernel, stride, padding);
+  const Shape places = count_windows("max_pool2d", w, {x.shape(2), x.shape(3)});
+  const Shape to{x.shape(0), x.shape(1), places[0], places[1]};
+  return gather_rows(reshape(x, {x.size()}), apply_op<PoolArgmax>({x.detach()}, w, to));
 }
 
 Tensor avg_pool2d(const Tensor& x, const Shape& kernel, const Axes& stride, const Shape& padding) {
-  return mean(windows("avg_pool2d", x, kernel, stride, padding, 0), Shape{2, 3});
+  // A convolution of every channel with the same constant filter.
+  const Windows w = pool_windows("avg_pool2d", x, kernel, stride, padding);
+  if (x.shape(1) == 0) throw ValueError(str("avg_pool2d: x ", x.shape(), " has no channels"));
+  const Shape filters{x.shape(1), 1, w.kernel[0], w.kernel[1]};
+  const Tensor weight =
+      Tensor(filled(filters, 1.0 / static_cast<double>(w.kernel.size()), x.dtype(), x.device()));
+  return conv2d(x, weight, {}, w.stride, w.padding, {1}, x.shape(1));
 }
 
 }  // namespace needle

@@ -316,15 +316,17 @@ void bind_neural(Binder& define) {
   py::module_& m = define.m;
   m.def(
       "cross_entropy",
-      [](const In& logits, const In& labels) {
-        return released(logits.tensor.size(),
-                        [&] { return cross_entropy(logits.tensor, labels.tensor); });
+      [](const In& logits, const In& labels, double label_smoothing) {
+        return released(logits.tensor.size(), [&] {
+          return cross_entropy(logits.tensor, labels.tensor, label_smoothing);
+        });
       },
-      py::arg("logits"), py::arg("labels"),
+      py::arg("logits"), py::arg("labels"), py::arg("label_smoothing") = 0.0,
       "Mean of -log softmax(logits)[label], natural logarithm, of shape ().\n\n"
       "logits (n, classes); labels (n,) int64, -100: the row does not count. IndexError for a "
       "label "
-      "outside [0, classes).");
+      "outside [0, classes). label_smoothing, 0 to 1, is the part of every label that all classes\n"
+      "share alike.");
   m.def(
       "rms_norm",
       [](const In& x, const In& weight, double eps) {

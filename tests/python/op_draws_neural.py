@@ -30,7 +30,7 @@ def _along(d: Draw, name: str) -> Call:
                 lambda x: x.take_along_dim(theirs, axis), note)  # fmt: skip
 
 
-@op("index_select", "embedding", "scatter_rows")
+@op("index_select", "embedding", "gather_rows", "scatter_rows")
 def _rows(d: Draw, name: str) -> Call:
     shape = d.shape(1, 3)
     axis = d.axis(shape) if name == "index_select" else 0
@@ -155,7 +155,7 @@ def _pair(d: Draw, low: int, high: int) -> tuple[int, int]:
     return d.between(low, high), d.between(low, high)
 
 
-@op("conv2d", "conv_transpose2d", "fold2d")
+@op("conv2d", "conv_transpose2d")
 def _conv(d: Draw, name: str) -> Call:
     groups, inside, outside = (d.between(1, 2) for _ in range(3))
     kernel, stride, dilation = _pair(d, 1, 3), _pair(d, 1, 3), _pair(d, 1, 2)
@@ -177,11 +177,10 @@ def _conv(d: Draw, name: str) -> Call:
                 lambda x, w, b: F.conv_transpose2d(x, w, b, *options), note)  # fmt: skip
 
 
-@op("max_pool2d", "avg_pool2d", "unfold2d")
+@op("max_pool2d", "avg_pool2d")
 def _pool(d: Draw, name: str) -> Call:
     kernel, stride = _pair(d, 1, 3), _pair(d, 1, 3)
     padding = tuple(d.between(0, k // 2) for k in kernel)
-    name = "avg_pool2d" if name == "unfold2d" else name
     sizes = [max(1, k - 2 * p) + d.between(0, 4) for k, p in zip(kernel, padding, strict=True)]
     x = d.input((d.between(1, 2), d.between(1, 2), *sizes), "kinked")
     torch_f: Callable = getattr(F, name)

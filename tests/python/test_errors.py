@@ -41,6 +41,7 @@ TABLE = [
     ("embedding dtype", lambda: ndl.embedding(x23, x4), TypeError, "int64"),
     ("label", lambda: ndl.cross_entropy(x23, ndl.tensor([0, 3])), IndexError, "3"),
     ("labels", lambda: ndl.cross_entropy(x23, ndl.tensor([0])), ValueError, "cross_entropy"),
+    ("label_smoothing", lambda: ndl.cross_entropy(x23, ndl.tensor([0, 1]), 1.5), ValueError, "1.5"),
     ("labels dtype", lambda: ndl.cross_entropy(x23, ndl.ones(2)), TypeError, "int64"),
     ("norm", lambda: ndl.rms_norm(x23, x4), ValueError, "rms_norm"),
     ("where", lambda: ndl.where(x23, x23, x23), TypeError, "bool"),

@@ -91,6 +91,12 @@ void pack_b(int64_t n, int64_t k, Matrix<const T> b, T* out) {
       for (int64_t p = 0; p < k; ++p) {
         std::memcpy(out + p * width, b.data + p * b.row + j, width * sizeof(T));
       }
+    } else if (columns == width) {
+      const T* from = b.data + j * b.column;
+      for (int64_t p = 0; p < k; ++p, from += b.row) {
+#pragma GCC unroll 32
+        for (int64_t c = 0; c < width; ++c) out[p * width + c] = from[c * b.column];
+      }
     } else {
       for (int64_t c = 0; c < width; ++c) {
         const T* from = b.data + (j + c) * b.column;

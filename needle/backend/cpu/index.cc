@@ -1,5 +1,6 @@
 // gather, scatter_add and rotary.  (Lessons 04 and 06)
 #include "needle/backend/cpu/rows.h"
+#include "needle/backend/cpu/walk.h"
 
 namespace needle::NEEDLE_ISA {
 namespace {
@@ -16,6 +17,29 @@ View row_view(const View& x, int leading, int64_t index) {
   }
   row.data = x.as<char>() + offset * size_of(x.dtype);
   return row;
+}
+
+/// Tables of single elements: a row is not worth a view of its own.
+template <class T>
+void gather_elements(const View& table, const View& index, const View& out) {
+  const T* from = table.as<T>();
+  const int64_t step = table.strides[0];
+  walk(out, index).parallel_rows([=](int64_t n, char* const* at, const int64_t* stride) {
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t row = *reinterpret_cast<const int64_t*>(at[1] + i * stride[1]);
+      *reinterpret_cast<T*>(at[0] + i * stride[0]) = from[row * step];
+    }
+  });
+}
+
+/// One thread, in index order: an element may be named twice. index and x are compact.
+template <class T>
+void add_elements(const View& index, const View& x, const View& table) {
+  const int64_t* rows = index.as<int64_t>();
+  const T* from = x.as<T>();
+  T* to = table.as<T>();
+  const int64_t n = index.size(), step = table.strides[0];
+  for (int64_t i = 0; i < n; ++i) to[rows[i] * step] += from[i];
 }
 
 template <class T>
@@ -62,6 +86,11 @@ void rotary_rows(bool inverse, const View& x, const View& cos, const View& sin, 
 
 void gather(const View& table, const View& index, const View& out) {
   if (out.size() == 0) return;
+  if (table.ndim() == 1) {
+    return visit_dtype(table.dtype, [&](auto tag) {
+      gather_elements<typename decltype(tag)::type>(table, index, out);
+    });
+  }
   const int64_t width = out.size() / index.size();
   const size_t bytes = static_cast<size_t>(width * size_of(table.dtype));
   parallel_for(index.size(), row_grain(width), [&](int64_t begin, int64_t end) {
@@ -79,6 +108,10 @@ void gather(const View& table, const View& index, const View& out) {
 
 void scatter_add(const View& index, const View& x, const View& table) {
   if (x.size() == 0) return;
+  if (table.ndim() == 1 && index.is_contiguous() && x.is_contiguous()) {
+    return visit_floating(
+        x.dtype, [&](auto tag) { add_elements<typename decltype(tag)::type>(index, x, table); });
+  }
   const int64_t width = x.size() / index.size();
   // A row may be named twice, so the threads share the columns, not the rows.
   parallel_for(width, 1 + 16384 / index.size(), [&](int64_t begin, int64_t end) {

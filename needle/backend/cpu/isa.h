@@ -26,6 +26,12 @@ void where(const View& condition, const View& a, const View& b, const View& out)
 void reduce(Reduce op, const View& x, const View& out);
 void arg_reduce(ArgReduce op, const View& x, int axis, const View& out);
 void matmul(const View& a, const View& b, const View& out);
+void conv2d(const Windows& w, int64_t groups, const View& x, const View& weight, const View& y);
+void conv2d_input(const Windows& w, int64_t groups, const View& dy, const View& weight,
+                  const View& dx);
+void conv2d_weight(const Windows& w, int64_t groups, const View& dy, const View& x,
+                   const View& dweight);
+void pool_argmax(const Windows& w, const View& x, const View& index);
 void softmax(bool log, const View& x, const View& out);
 void softmax_backward(bool log, const View& y, const View& dy, const View& dx);
 void norm(Norm kind, double eps, const View& x, const View& weight, const View& bias,

@@ -1,5 +1,6 @@
 // matmul: batches, threads, and the shapes that are too thin for packing.  (Lesson 04)
 #include "needle/backend/cpu/gemm.h"
+#include "needle/backend/cpu/rows.h"
 
 namespace needle::NEEDLE_ISA {
 namespace {
@@ -101,13 +102,7 @@ void matmul(const View& a, const View& b, const View& out) {
     }
     if (ct.strides.back() == 1 || ct.shape.back() == 1) return matmul_as<T>(bt, at, ct);
     // Neither: compute into compact scratch memory, then copy.
-    View aside = out;
-    int64_t stride = 1;
-    for (int axis = out.ndim() - 1; axis >= 0; --axis) {
-      aside.strides[axis] = stride;
-      stride *= out.shape[axis];
-    }
-    aside.data = scratch(3, static_cast<size_t>(stride) * sizeof(T));
+    const View aside = stand_in(out, 3);
     matmul_as<T>(a, b, aside);
     copy(aside, out);
   });

@@ -80,7 +80,7 @@ void* scratch(int which, size_t bytes) {
     std::unique_ptr<void, decltype(&std::free)> data{nullptr, &std::free};
     size_t bytes = 0;
   };
-  static thread_local Buffer buffers[4];
+  static thread_local Buffer buffers[6];
   Buffer& buffer = buffers[which];
   if (buffer.bytes < bytes) {
     const size_t rounded = (bytes + 4095) & ~size_t{4095};

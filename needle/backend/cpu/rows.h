@@ -63,6 +63,27 @@ template <class T>
   return *data;
 }
 
+/// A compact view of the same shape: of `view`'s own memory if that is compact, else of scratch
+/// memory number `which`, with undefined contents.
+inline View stand_in(const View& view, int which) {
+  if (view.is_contiguous()) return view;
+  View out = view;
+  int64_t stride = 1;
+  for (int axis = view.ndim() - 1; axis >= 0; --axis) {
+    out.strides[axis] = stride;
+    stride *= view.shape[axis];
+  }
+  out.data = scratch(which, static_cast<size_t>(stride * size_of(view.dtype)));
+  return out;
+}
+
+/// The elements of `view`, compact.
+inline View compact(const View& view, int which) {
+  const View out = stand_in(view, which);
+  if (out.data != view.data) copy(view, out);
+  return out;
+}
+
 /// Rows per thread at least: about 16 thousand elements.
 [[gnu::always_inline]] inline int64_t row_grain(int64_t n) { return 1 + 16384 / (n + 1); }
 

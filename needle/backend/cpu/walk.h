@@ -47,19 +47,31 @@ struct Walk {
     const int last = ndim - 1;
     int64_t inner_stride[N];
     for (int k = 0; k < N; ++k) inner_stride[k] = stride[k][last];
+    // Where element `begin` lies; from there on like an odometer: a division per row costs more
+    // than a short row.
+    int64_t column = begin % shape[last];
+    int64_t rest = begin / shape[last];
+    int64_t index[kMaxDims];
+    char* start[N];
+    for (int k = 0; k < N; ++k) start[k] = data[k];
+    for (int axis = last - 1; axis >= 0; --axis) {
+      index[axis] = rest % shape[axis];
+      rest /= shape[axis];
+      for (int k = 0; k < N; ++k) start[k] += index[axis] * stride[k][axis];
+    }
     while (begin < end) {
-      const int64_t column = begin % shape[last];
-      int64_t rest = begin / shape[last];
-      char* at[N];
-      for (int k = 0; k < N; ++k) at[k] = data[k] + column * stride[k][last];
-      for (int axis = last - 1; axis >= 0; --axis) {
-        const int64_t index = rest % shape[axis];
-        rest /= shape[axis];
-        for (int k = 0; k < N; ++k) at[k] += index * stride[k][axis];
-      }
       const int64_t n = shape[last] - column < end - begin ? shape[last] - column : end - begin;
+      char* at[N];
+      for (int k = 0; k < N; ++k) at[k] = start[k] + column * inner_stride[k];
       row(n, at, inner_stride);
       begin += n;
+      column = 0;
+      for (int axis = last - 1; axis >= 0; --axis) {
+        for (int k = 0; k < N; ++k) start[k] += stride[k][axis];
+        if (++index[axis] < shape[axis]) break;
+        index[axis] = 0;
+        for (int k = 0; k < N; ++k) start[k] -= shape[axis] * stride[k][axis];
+      }
     }
   }
 
@@ -133,9 +145,10 @@ void pieces(const Walk<N>& w, Piece<U, T> f) {
     for (int k = 1; k < N; ++k) compact &= stride[k] == static_cast<int64_t>(sizeof(T));
     // A broadcast operand is the same in every piece.
     for (int k = 1; k < N; ++k) {
-      const T* first = reinterpret_cast<const T*>(at[k]);
-      for (int64_t i = 0; stride[k] == 0 && i < (n < kPiece ? n : kPiece); ++i)
-        in[k - 1][i] = *first;
+      if (stride[k] != 0) continue;
+      const Vec<T> same(*reinterpret_cast<const T*>(at[k]));
+      for (int64_t i = 0; i < (n < kPiece ? n : kPiece); i += kWidth<T>)
+        same.store_aligned(in[k - 1] + i);
     }
     const int64_t step = compact ? n : kPiece;
     for (int64_t i = 0; i < n; i += step) {

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 
@@ -46,13 +47,16 @@ def conformance(recorder: Recorder, pattern: str | None) -> None:
 
 def python(recorder: Recorder, pattern: str | None) -> None:
     """The library from Python."""
-    workers = len(os.sched_getaffinity(0))
-    run_pytest(recorder, ["tests/python", f"--ignore={LAYERS}"], pattern, workers=workers)
+    run_pytest(recorder, ["tests/python", f"--ignore={LAYERS}"], pattern, workers=_processors())
 
 
 def e2e(recorder: Recorder, pattern: str | None) -> None:
     """Whole programs."""
-    run_pytest(recorder, ["tests/e2e"], pattern)
+    run_pytest(recorder, ["tests/e2e"], pattern, workers=_processors())
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def homework(recorder: Recorder, _pattern: str | None) -> None:
@@ -80,17 +84,20 @@ def sanitize(recorder: Recorder, pattern: str | None) -> None:
         return
     env = dict(os.environ) | SANITIZER_ENVIRONMENT
     *suites, fuzzer = SANITIZED
-    for name in suites:
-        run_doctest(recorder, SANITIZE / "tests" / name, pattern, env)
-    if not pattern:
-        recorder.now(fuzzer)
-        said: list[str] = []
-        program = SANITIZE / "tests" / fuzzer
-        fault = stream([program, str(FUZZ_INPUTS)], said.append, FUZZ_SECONDS, env)
-        if fault:
-            recorder.failed(fuzzer, "\n".join([*said[-30:], fault]))
-        else:
-            recorder.passed()
+    said: list[str] = []
+    program = [SANITIZE / "tests" / fuzzer, str(FUZZ_INPUTS)]
+    with ThreadPoolExecutor(1) as beside:
+        fuzzing = (
+            None if pattern else beside.submit(stream, program, said.append, FUZZ_SECONDS, env)
+        )
+        for name in suites:
+            run_doctest(recorder, SANITIZE / "tests" / name, pattern, env)
+        if fuzzing:
+            recorder.now(fuzzer)
+            if fault := fuzzing.result():
+                recorder.failed(fuzzer, "\n".join([*said[-30:], fault]))
+            else:
+                recorder.passed()
 
 
 SUITES: dict[str, Callable[[Recorder, str | None], None]] = {

@@ -125,9 +125,13 @@ class ModuleList(Module):
 class CrossEntropyLoss(Module):
     """cross_entropy as a module."""
 
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (n, classes), labels (n,) int64 -> the mean loss, of shape ()."""
-        return cross_entropy(logits, labels)
+        return cross_entropy(logits, labels, self.label_smoothing)
 
 
 class MSELoss(Module):
