@@ -8,7 +8,8 @@
 
 namespace needle {
 
-static constexpr std::string_view kNames[kDeviceKinds] = {"cpu", "reference", "cuda", "cuda_sim"};
+static constexpr std::string_view kDeviceNames[kDeviceKinds] = {"cpu", "reference", "cuda",
+                                                                "cuda_sim"};
 
 Device device_of(std::string_view name) {
   const auto colon = name.find(':');
@@ -21,13 +22,13 @@ Device device_of(std::string_view name) {
     valid = kind == "cuda" && error == std::errc() && rest == end && index >= 0;
   }
   for (int i = 0; valid && i < kDeviceKinds; ++i) {
-    if (kNames[i] == kind) return {static_cast<Device::Kind>(i), index};
+    if (kDeviceNames[i] == kind) return {static_cast<Device::Kind>(i), index};
   }
   throw ValueError(str("device: '", name, "' is none of cpu, reference, cuda, cuda:N, cuda_sim"));
 }
 
 std::ostream& operator<<(std::ostream& out, Device device) {
-  out << kNames[device.kind];
+  out << kDeviceNames[device.kind];
   if (device.index != 0) out << ':' << device.index;
   return out;
 }

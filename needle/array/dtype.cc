@@ -8,14 +8,14 @@
 
 namespace needle {
 
-static constexpr std::string_view kNames[kDTypes] = {"bool", "int32", "int64", "float32",
-                                                     "float64"};
+static constexpr std::string_view kDTypeNames[kDTypes] = {"bool", "int32", "int64", "float32",
+                                                          "float64"};
 
-std::string_view name_of(DType t) { return kNames[static_cast<int>(t)]; }
+std::string_view name_of(DType t) { return kDTypeNames[static_cast<int>(t)]; }
 
 DType dtype_of(std::string_view name) {
   for (int i = 0; i < kDTypes; ++i) {
-    if (kNames[i] == name) return static_cast<DType>(i);
+    if (kDTypeNames[i] == name) return static_cast<DType>(i);
   }
   throw ValueError(str("dtype: '", name, "' is none of bool, int32, int64, float32, float64"));
 }

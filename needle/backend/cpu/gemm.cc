@@ -18,8 +18,6 @@ constexpr int64_t kBlockK = 256;         // kRows x kBlockK of A stays in L1
 constexpr int64_t kBlockM = kRows * 12;  // kBlockM x kBlockK of A stays in L2
 constexpr int64_t kBlockN = 2048;        // kBlockK x kBlockN of B stays in L3
 
-int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /// C[R][kColumns] (+)= A B for one tile. a: k steps of kRows numbers; b: k steps of kColumns.
 template <class T, int R>
 void tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, bool accumulate) {

@@ -13,8 +13,6 @@
 namespace needle::NEEDLE_ISA {
 namespace {
 
-[[gnu::always_inline]] inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 [[gnu::always_inline]] inline int64_t clamp(int64_t x, int64_t low, int64_t high) {
   return x < low ? low : x > high ? high : x;
 }
@@ -44,10 +42,10 @@ struct Grid {
 };
 
 /// The sizes of a convolution, from the shapes of x, weight and y. Channels: of one group.
-struct Sizes : Grid {
+struct Convolution : Grid {
   int64_t images, groups, in, out;
 
-  Sizes(int64_t g, const View& x, const View& weight, const View& y)
+  Convolution(int64_t g, const View& x, const View& weight, const View& y)
       : Grid{x.shape[2], x.shape[3], y.shape[2], y.shape[3], weight.shape[2] * weight.shape[3]},
         images(x.shape[0]),
         groups(g),
@@ -153,7 +151,7 @@ template <class T>
 struct Block {
   T *columns, *pixels, *results;  // taps, pixels of x and places of y, times channels and images
 
-  explicit Block(const Sizes& s) {
+  explicit Block(const Convolution& s) {
     const auto memory = [&](int which, int64_t n) {
       return static_cast<T*>(scratch(which, static_cast<size_t>(n * s.block()) * sizeof(T)));
     };
@@ -165,7 +163,7 @@ struct Block {
 
 /// body(block, group, image, images) for all blocks of images of one group, shared by the threads.
 template <class T, class Body>
-[[gnu::always_inline]] inline void each_block(const Sizes& s, Body&& body) {
+[[gnu::always_inline]] inline void each_block(const Convolution& s, Body&& body) {
   parallel_for(s.groups * s.images, 1 + 500000 / (s.flops() + 1), [&](int64_t begin, int64_t end) {
     const Block<T> block(s);
     while (begin < end) {
@@ -179,7 +177,8 @@ template <class T, class Body>
 }
 
 template <class T>
-void conv2d_as(const Windows& w, const Sizes& s, const View& x, const T* weight, const View& y) {
+void conv2d_as(const Windows& w, const Convolution& s, const View& x, const T* weight,
+               const View& y) {
   each_block<T>(s, [&](const Block<T>& b, int64_t group, int64_t image, int64_t images) {
     const int64_t n = images * s.places();
     const View from = part_of(x, image, images, group * s.in, s.in);
@@ -193,7 +192,7 @@ void conv2d_as(const Windows& w, const Sizes& s, const View& x, const T* weight,
 }
 
 template <class T>
-void conv2d_input_as(const Windows& w, const Sizes& s, const View& dy, const T* weight,
+void conv2d_input_as(const Windows& w, const Convolution& s, const View& dy, const T* weight,
                      const View& dx) {
   each_block<T>(s, [&](const Block<T>& b, int64_t group, int64_t image, int64_t images) {
     const int64_t n = images * s.places();
@@ -211,7 +210,8 @@ void conv2d_input_as(const Windows& w, const Sizes& s, const View& dy, const T* 
 /// Threads share the channels of x, not the images: each has its own part of dweight, and the order
 /// of the sums does not depend on how many there are.
 template <class T>
-void conv2d_weight_as(const Windows& w, const Sizes& s, const View& dy, const View& x, T* dweight) {
+void conv2d_weight_as(const Windows& w, const Convolution& s, const View& dy, const View& x,
+                      T* dweight) {
   const int64_t work = s.images * s.flops() / s.in;
   parallel_for(s.groups * s.in, 1 + 500000 / (work + 1), [&](int64_t begin, int64_t end) {
     const Block<T> b(s);
@@ -308,7 +308,7 @@ void conv2d(const Windows& w, int64_t groups, const View& x, const View& weight,
   if (x.size() == 0) return fill({0, 0}, y);
   visit_floating(x.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    conv2d_as<T>(w, Sizes(groups, x, weight, y), x, compact(weight, 5).as<T>(), y);
+    conv2d_as<T>(w, Convolution(groups, x, weight, y), x, compact(weight, 5).as<T>(), y);
   });
 }
 
@@ -318,7 +318,7 @@ void conv2d_input(const Windows& w, int64_t groups, const View& dy, const View& 
   if (dy.size() == 0) return fill({0, 0}, dx);
   visit_floating(dx.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    conv2d_input_as<T>(w, Sizes(groups, dx, weight, dy), dy, compact(weight, 5).as<T>(), dx);
+    conv2d_input_as<T>(w, Convolution(groups, dx, weight, dy), dy, compact(weight, 5).as<T>(), dx);
   });
 }
 
@@ -329,7 +329,7 @@ void conv2d_weight(const Windows& w, int64_t groups, const View& dy, const View&
   visit_floating(x.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const View out = stand_in(dweight, 5);
-    conv2d_weight_as<T>(w, Sizes(groups, x, dweight, dy), dy, x, out.as<T>());
+    conv2d_weight_as<T>(w, Convolution(groups, x, dweight, dy), dy, x, out.as<T>());
     if (out.data != dweight.data) copy(out, dweight);
   });
 }

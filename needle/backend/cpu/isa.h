@@ -59,6 +59,8 @@ using Vec = xsimd::batch<T>;
 template <class T>
 inline constexpr int64_t kWidth = static_cast<int64_t>(Vec<T>::size);
 
+[[gnu::always_inline]] inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /// a * b + c, rounded once where the CPU can.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from ..paths import ROOT, shown
@@ -29,11 +30,12 @@ def run_lint(recorder: Recorder) -> None:
         ("ruff format", lambda: run_tool([*ruff, "format", "--check", "--quiet", "."])),
     ]
     for file in sources:
-        jobs.append((f"clang-format {shown(file)}", _bind(_clang_format, file)))
+        jobs.append((f"clang-format {shown(file)}", partial(_clang_format, file)))
     try:
         tidy = Tidy()
-        for file in tidy.files():
-            jobs.append((f"clang-tidy {shown(file)}", _bind(tidy.check, file)))
+        for group in tidy.groups():
+            names = " ".join([shown(group[0]), *(file.name for file in group[1:])])
+            jobs.append((f"clang-tidy {names}", partial(tidy.check, group)))
     except (OSError, ValueError) as error:
         recorder.failed("clang-tidy", f"cannot read what was compiled how: {error}")
     _run_jobs(recorder, jobs)
@@ -87,10 +89,6 @@ def _check_length(recorder: Recorder, file: Path) -> None:
 
 def _clang_format(file: Path) -> str:
     return run_tool(["clang-format", "--dry-run", "-Werror", str(file)])
-
-
-def _bind(check: Callable[[Path], str], file: Path) -> Callable[[], str]:
-    return lambda: check(file)
 
 
 def _run_jobs(recorder: Recorder, jobs: list[tuple[str, Callable[[], str]]]) -> None:
