@@ -328,6 +328,16 @@ void set(const Pair& x, int64_t i, double value) {
   }
 }
 
+NDArray array(const Shape& shape, const std::vector<double>& values) {
+  return NDArray::of<double>(values, shape, {Device::reference});
+}
+
+std::vector<double> list(const NDArray& x) {
+  std::vector<double> out;
+  for (int64_t i = 0; i < x.size(); ++i) out.push_back(value_at(x.view(), i));
+  return out;
+}
+
 NDArray magnitude(const View& x) {
   const NDArray out = NDArray::empty(x.shape, x.dtype, kReference);
   reference_kernels.unary(Unary::abs, x, out.view());

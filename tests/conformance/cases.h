@@ -137,6 +137,9 @@ class Comparison {
 int64_t offset_of(const View& x, int64_t i);
 /// Element i as a double.
 double value_at(const View& x, int64_t i);
+/// float64 on the reference device, from its elements in row-major order; and back.
+NDArray array(const Shape& shape, const std::vector<double>& values);
+std::vector<double> list(const NDArray& x);
 /// Sets element i of both sides.
 void set(const Pair& x, int64_t i, double value);
 /// |x|, compact, on the reference device.

@@ -156,16 +156,6 @@ TEST_CASE("pool_argmax") {
 
 namespace {
 
-NDArray array(const Shape& shape, const std::vector<double>& values) {
-  return NDArray::of<double>(values, shape, {Device::reference});
-}
-
-std::vector<double> list(const NDArray& x) {
-  std::vector<double> out;
-  for (int64_t i = 0; i < x.size(); ++i) out.push_back(value_at(x.view(), i));
-  return out;
-}
-
 /// Random numbers, in x; and what is to become of them, in out.
 struct Operand {
   NDArray x, out;

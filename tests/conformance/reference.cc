@@ -18,10 +18,6 @@ namespace {
 const Kernels& ref = reference_kernels;
 constexpr Device kReference{Device::reference};
 
-NDArray array(const Shape& shape, const std::vector<double>& values) {
-  return NDArray::of<double>(values, shape, kReference);
-}
-
 NDArray empty(const Shape& shape, DType dtype = DType::float64) {
   return NDArray::empty(shape, dtype, kReference);
 }
@@ -29,12 +25,6 @@ NDArray empty(const Shape& shape, DType dtype = DType::float64) {
 NDArray normal(const Shape& shape, uint64_t seed) {
   NDArray out = empty(shape);
   ref.random(Random::normal, seed, 0, out.view());
-  return out;
-}
-
-std::vector<double> list(const NDArray& x) {
-  std::vector<double> out;
-  for (int64_t i = 0; i < x.size(); ++i) out.push_back(value_at(x.view(), i));
   return out;
 }
 

@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass
+from threading import RLock
 
 from rich.console import Console
 from rich.status import Status
@@ -36,7 +37,7 @@ class Counts:
 
 
 class Recorder:
-    """Takes the outcome of every test of one suite. Use as a context manager.
+    """Takes the outcome of every test of one suite, from any thread. Use as a context manager.
 
     `strict`: a skip is a failure unless its reason is a missing GPU (continuous integration).
     """
@@ -49,6 +50,7 @@ class Recorder:
         self._strict = strict
         self._began = time.monotonic()
         self._status: Status | None = None
+        self._lock = RLock()
 
     def __enter__(self) -> "Recorder":
         if self.console.is_terminal:
@@ -62,25 +64,28 @@ class Recorder:
 
     def passed(self, count: int = 1) -> None:
         """Tests that are fine."""
-        self.counts += Counts(passed=count)
+        with self._lock:
+            self.counts += Counts(passed=count)
 
     def failed(self, name: str, detail: str = "", count: int = 1) -> None:
         """A test that is not; says so at once."""
-        self.counts += Counts(failed=count)
-        self.say(f"FAILED {self.suite}: {name}")
-        if match := UNWRITTEN.search(detail):
-            self.waiting[match[1]] += count
-            detail = match[0]
-        if detail:
-            self.say("\n".join("    " + line for line in detail.rstrip().splitlines()))
+        with self._lock:
+            self.counts += Counts(failed=count)
+            self.say(f"FAILED {self.suite}: {name}")
+            if match := UNWRITTEN.search(detail):
+                self.waiting[match[1]] += count
+                detail = match[0]
+            if detail:
+                self.say("\n".join("    " + line for line in detail.rstrip().splitlines()))
 
     def skipped(self, name: str, reason: str) -> None:
         """A test that did not run."""
         if self._strict and not GPU.search(reason):
             self.failed(name, f"skipped, but only a GPU test may be: {reason}")
         else:
-            self.counts += Counts(skipped=1)
-            self.say(f"skipped {self.suite}: {name}: {reason}")
+            with self._lock:
+                self.counts += Counts(skipped=1)
+                self.say(f"skipped {self.suite}: {name}: {reason}")
 
     def now(self, what: str) -> None:
         """What is being done, for the live line of a terminal."""

@@ -22,8 +22,7 @@ from .recorder import Counts, Recorder
 LAYERS = "tests/python/test_layers.py"
 FUZZ_INPUTS = 10000
 FUZZ_SECONDS = 900
-# Test programs in tests/ that run with sanitizers: two of doctest, and the fuzzer.
-SANITIZED = ["unit", "conformance", "fuzz_checkpoint"]
+SANITIZED = ["tests/conformance", "tests/unit", "tests/fuzz_checkpoint"]
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -78,26 +77,31 @@ def sanitize(recorder: Recorder, pattern: str | None) -> None:
 
     options = [*SANITIZE_OPTIONS, f"-Disas={needle.cpu.isa()}"]
     try:
-        build(SANITIZE, options, [f"tests/{name}" for name in SANITIZED])
+        build(SANITIZE, options, SANITIZED)
     except SetupError as error:
         recorder.failed("build", str(error))
         return
     env = dict(os.environ) | SANITIZER_ENVIRONMENT
-    *suites, fuzzer = SANITIZED
-    said: list[str] = []
-    program = [SANITIZE / "tests" / fuzzer, str(FUZZ_INPUTS)]
+    # The first takes as long as the other two.
     with ThreadPoolExecutor(1) as beside:
-        fuzzing = (
-            None if pattern else beside.submit(stream, program, said.append, FUZZ_SECONDS, env)
-        )
-        for name in suites:
-            run_doctest(recorder, SANITIZE / "tests" / name, pattern, env)
+        unit_tests = beside.submit(run_doctest, recorder, SANITIZE / "tests/unit", pattern, env)
+        fuzzing = None if pattern else beside.submit(_fuzz, recorder, env)
+        run_doctest(recorder, SANITIZE / "tests/conformance", pattern, env)
+        unit_tests.result()
         if fuzzing:
-            recorder.now(fuzzer)
-            if fault := fuzzing.result():
-                recorder.failed(fuzzer, "\n".join([*said[-30:], fault]))
-            else:
-                recorder.passed()
+            fuzzing.result()
+
+
+def _fuzz(recorder: Recorder, env: dict[str, str]) -> None:
+    """Arbitrary bytes into the loaders of a checkpoint; its last lines are shown if it fails."""
+    recorder.now("fuzz_checkpoint")
+    said: list[str] = []
+    program = SANITIZE / "tests/fuzz_checkpoint"
+    fault = stream([program, str(FUZZ_INPUTS)], said.append, FUZZ_SECONDS, env)
+    if fault:
+        recorder.failed("fuzz_checkpoint", "\n".join([*said[-30:], fault]))
+    else:
+        recorder.passed()
 
 
 SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
