@@ -97,6 +97,8 @@ def _environment() -> dict[str, str]:
     env["VIRTUAL_ENV"] = str(VENV)
     env["NINJA_STATUS"] = "[%f/%t] "
     env["LC_ALL"] = "C.UTF-8"
+    # What ccache needs to work beside a precompiled header.
+    env["CCACHE_SLOPPINESS"] = "pch_defines,time_macros"
     return env
 
 
