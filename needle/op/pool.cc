@@ -23,13 +23,18 @@ struct PoolArgmax final : Op {
   Tensors gradient(const Tensor&, const Context&) const override { return {}; }
 };
 
-/// ValueError for a padding of more than half of the kernel: a window might lie in it whole.
+/// ValueError for a padding of more than half of the kernel, as a window might lie in it whole; and
+/// for a kernel beyond all measure.
 Windows pool_windows(const char* name, const Tensor& x, const Shape& kernel, const Axes& stride,
                      const Shape& padding) {
   check_images(name, x);
   const Windows w = windows_of(name, kernel, stride.value_or(kernel), padding, {1});
   if (w.padding[0] > w.kernel[0] / 2 || w.padding[1] > w.kernel[1] / 2) {
     throw ValueError(str(name, ": padding ", padding, "; wanted 0 to half of the kernel ", kernel));
+  }
+  constexpr int64_t kMost = int64_t{1} << 24;  // a float32 still tells that many taps apart
+  if (w.kernel.size() > kMost) {
+    throw ValueError(str(name, ": kernel ", kernel, " has more than ", kMost, " elements"));
   }
   return w;
 }

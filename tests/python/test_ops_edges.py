@@ -181,6 +181,7 @@ ERRORS = [
     (lambda: IMAGE.max_pool2d(6), ValueError, "does not fit"),
     (lambda: IMAGE.max_pool2d((2, 2, 2)), ValueError, "max_pool2d"),
     (lambda: IMAGE.avg_pool2d(0), ValueError, "kernel"),
+    (lambda: IMAGE.max_pool2d(2**30, 1, 2**29), ValueError, "more than 16777216 elements"),
     (lambda: IMAGE.avg_pool2d(2, padding=2), ValueError, "half of the kernel"),
     (lambda: X[0].avg_pool2d(1), ValueError, "channels, height, width"),
     (lambda: ndl.batch_norm(X, None, None), ValueError, "outside of training"),
