@@ -15,7 +15,7 @@ from . import regions, sandbox
 from .build import Builder, CompileError, Fault, Package
 from .oracle import Case, Difference, Oracle, OracleError, brief
 from .regions import Region
-from .session import Ended, Session, open_box
+from .session import Ended, Raised, Session, open_box
 from .spec import Homework, Question
 
 JOBS = 2
@@ -290,10 +290,15 @@ class Grader:
     def _ask(
         self, question: Question, case: Case, box: Session, package: Package
     ) -> Outcome | None:
-        size = sum(array.nbytes for array in case.expected or [])
         try:
-            got = box.ask(question.id, case.args, size)
+            got = box.ask(question.id, case.args, case.expected_bytes)
         except Ended as ended:
+            if case.error and isinstance(ended, Raised):
+                if ended.kind == case.error:
+                    return None
+                text = f"an exception is expected, {case.error}, but another was raised"
+                difference = Difference(text, case.error, str(ended))
+                return Outcome(question, "WA", 0, text, "", case, difference)
             place = ""
             if ended.where and ended.where[0] in package.sources:
                 file, line = ended.where

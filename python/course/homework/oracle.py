@@ -4,7 +4,8 @@ homework/hwN/oracle.py (and hidden/oracle.py, where it is there) defines, by que
 the help of other modules of its folder,
 
     CASES      generator(rng) of args, small to large; a case may name its "group" (see `partial`)
-    EXPECT     f(args) -> list of arrays; hidden/oracle.py may leave it to oracle.py
+    EXPECT     f(args) -> list of arrays, or the class of the exception that is right;
+               hidden/oracle.py may leave it to oracle.py
     TOLERANCE  optional: (rtol, atol)
     JUDGE      optional: f(args, got) -> None, or a sentence on what is wrong
 """
@@ -44,6 +45,12 @@ class Case:
     group: str
     hidden: bool
     expected: list[np.ndarray] | None  # None: only JUDGE knows
+    error: str = ""  # the exception that is expected instead of arrays
+
+    @property
+    def expected_bytes(self) -> int:
+        """How large a right answer is."""
+        return sum(array.nbytes for array in self.expected or [])
 
 
 @dataclass(frozen=True)
@@ -102,13 +109,20 @@ class Oracle:
             for given in generate(rng):
                 args = {name: value for name, value in given.items() if name != GROUP}
                 with np.errstate(all="ignore"):  # overflow may be what a case is about
-                    expected = [np.asarray(a) for a in expect(args)] if expect else None
-                yield Case(args, str(given.get(GROUP, "all")), hidden, expected)
+                    answer = expect(args) if expect else None
+                group, error = str(given.get(GROUP, "all")), ""
+                if isinstance(answer, type) and issubclass(answer, Exception):
+                    answer, error = [], answer.__name__
+                expected = None if answer is None else [np.asarray(a) for a in answer]
+                yield Case(args, group, hidden, expected, error)
         except Exception as error:
             raise OracleError(f"oracle.py, {question}: {type(error).__name__}: {error}") from error
 
     def difference(self, question: str, case: Case, got: list[np.ndarray]) -> Difference | None:
         """None if the answer is right."""
+        if case.error:
+            text = f"an exception is expected, {case.error}, and none was raised"
+            return Difference(text, case.error, brief(got))
         tables = self._hidden if case.hidden else self._public
         if judge := tables["JUDGE"].get(question):
             try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .build import CompileError
 from .grade import Grader, Outcome, Submission
-from .session import Ended, open_box
+from .session import Ended, Raised, open_box
 
 OPTIONS = {
     # The interpreter frees little at its end, and LeakSanitizer would need ptrace.
@@ -42,12 +42,13 @@ def examine(grader: Grader, submission: Submission, outcome: Outcome) -> list[st
         with open_box(
             package.folder, grader.driver, question.seconds * SLOWER, environment, memory=None
         ) as box:
-            try:
-                for case in cases:
-                    size = sum(array.nbytes for array in case.expected or [])
-                    box.ask(question.id, case.args, size)
-            except Ended as ended:
-                end = str(ended)
+            for case in cases:
+                try:
+                    box.ask(question.id, case.args, case.expected_bytes)
+                except Ended as ended:
+                    end = str(ended)
+                    if not isinstance(ended, Raised):
+                        break
             said = bytes(box.output).decode(errors="replace")
     except Ended as ended:
         return [f"{question.id}: the sanitizers cannot run here: {ended}"]

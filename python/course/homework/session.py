@@ -33,6 +33,16 @@ class Ended(Exception):
         self.where = where  # a file of the package and a line, of a Python error
 
 
+class Raised(Ended):
+    """The student's code raised an exception; its process goes on and can be asked again."""
+
+    def __init__(
+        self, verdict: str, kind: str, text: str, where: tuple[str, int] | None = None
+    ) -> None:
+        super().__init__(verdict, f"{kind}: {text}", where)
+        self.kind = kind
+
+
 class Session:
     """A running box. Use open_box()."""
 
@@ -184,6 +194,5 @@ def _fault(error: Any) -> Ended:
     place = None
     if isinstance(where, list) and len(where) == 2 and type(where[1]) is int:
         place = (f"python/{str(where[0])[:200]}", where[1])
-    if error.get("memory") is True:
-        return Ended("MLE", f"it wanted more memory than there is: {text}", place)
-    return Ended("RTE", f"{kind}: {text}", place)
+    verdict = "MLE" if error.get("memory") is True else "RTE"
+    return Raised(verdict, kind, text, place)
