@@ -47,12 +47,14 @@ def roofline(folder: Path) -> None:
     for name, (x, colour) in points.items():
         y = min(peak, x * bandwidth)
         axes.plot(x, y, "o", color=colour)
-        below = y == peak
-        offset = (0, 6 if x > 100 else -16) if below else (8, -6)
+        flat = y == peak
+        offset = (0, 6) if x > 100 else (-12, -16) if flat else (8, -6)
         axes.annotate(
-            name, (x, y), offset, textcoords="offset points", ha="center" if below else "left"
+            name, (x, y), offset, textcoords="offset points", ha="center" if x > 100 else "left"
         )
-    axes.axvline(peak / bandwidth, color=GREY, linestyle=":")
+    # The dotted line leaves room for a name.
+    axes.plot([peak / bandwidth] * 2, [0.5, 6], color=GREY, linestyle=":")
+    axes.plot([peak / bandwidth] * 2, [14, peak], color=GREY, linestyle=":")
     axes.text(peak / bandwidth * 1.1, 0.8, "ridge point: 5 FLOP/byte", color=GREY)
     axes.set_ylim(0.5, 200)
     axes.minorticks_off()

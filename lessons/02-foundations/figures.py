@@ -59,11 +59,11 @@ def dispatch(folder: Path) -> None:
         box(axes, 0.1 + 3.8 * i, 3.4, text, width=3.3, height=1, colour=LIGHT, size=9)
         if i:
             arrow(axes, (3.8 * i - 0.4, 3.9), (0.1 + 3.8 * i, 3.9))
-    notes = ["Python binding", "shapes, dtypes", "allocates, records", "THE table"]
+    notes = ["Python binding", "shapes, dtypes", "allocates, records", "table of kernels"]
     for i, text in enumerate(notes):
         axes.text(1.75 + 3.8 * i, 4.6, text, ha="center", color=GREY, fontsize=9)
     for i, (text, colour) in enumerate(
-        [("backend/reference", GREEN), ("backend/cpu", GREEN), ("cuda", ORANGE)]
+        [("backend/reference", GREEN), ("backend/cpu", GREEN), ("cuda: lesson 4", ORANGE)]
     ):
         box(axes, 3.4 + 4 * i, 0.6, text, width=3.4, height=1, edge=colour, size=9)
         arrow(axes, (13.1, 3.4), (5.1 + 4 * i, 1.65), colour)

@@ -24,7 +24,8 @@ def graph(folder: Path) -> None:
     }
     for name, (x, y, value, gradient) in nodes.items():
         box(axes, x, y, name, width=2.0, height=0.9)
-        axes.text(x + 1, y + 1.1, value, ha="center", color=BLUE, fontsize=9)
+        left = 0.4 if name.startswith("y") else 0  # there an arrow comes from above
+        axes.text(x + 1 - left, y + 1.1, value, ha="center", color=BLUE, fontsize=9)
         axes.text(x + 1, y - 0.45, f"{gradient:.4g}", ha="center", color=ORANGE, fontsize=9)
     for start, end in [
         ((2.2, 4.5), (3.6, 3.3)),
@@ -32,7 +33,7 @@ def graph(folder: Path) -> None:
         ((5.6, 3.05), (6.8, 3.05)),
         ((8.8, 3.2), (10.0, 4.4)),
         ((2.2, 4.8), (10.0, 4.8)),
-        ((12.0, 4.3), (14.6, 1.95)),
+        ((12.0, 4.3), (14.5, 1.95)),
         ((2.2, 1.3), (12.8, 1.3)),
     ]:
         arrow(axes, start, end, GREY)
@@ -67,7 +68,9 @@ def checkpointing(folder: Path) -> None:
     axes.set_ylim(0, 70)
     axes.set_xlabel("segments")
     axes.set_ylabel("values alive at most")
-    axes.annotate("√64 segments: 16 values", (8, 16), (5, 42), textcoords="data")
+    axes.annotate(
+        "√64 segments: 16 values", (8, 17), (8, 42), ha="center", arrowprops={"arrowstyle": "->"}
+    )
     save(figure, folder, "checkpointing")
 
 
