@@ -3,7 +3,7 @@
 # FLOPs of a (64, 256) times a (256, 1024) matrix.
 matmul_flops = ...
 
-# The fewest bytes that this product moves to and from memory, if all is float64.
+# The fewest bytes that this product moves to and from memory, if all three matrices are float64.
 matmul_bytes = ...
 
 # FLOP per byte of d = a * b + c, elementwise, float32, in one pass.
@@ -24,11 +24,11 @@ def step_flops(parameters, tokens):
     ...
 
 
-# One user, 300 million weights in bfloat16, 60 GB/s; every weight is read for every token.
-# At most so many tokens a second:
+# One user, 300 million weights in bfloat16, a memory of 60 GB/s. Every weight is read once for
+# every token. At most so many tokens a second:
 tokens_per_second = ...
 
 
 def state_bytes(n):
-    """Bytes of AdamW with n bfloat16 weights and gradients, float32 weights and two moments."""
+    """Bytes kept for n parameters: bfloat16 weights and gradients; float32 copies and two moments."""
     ...

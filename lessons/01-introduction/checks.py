@@ -113,7 +113,7 @@ CHECKS = [
     Check(
         "state_bytes",
         "state_bytes(n): bytes that AdamW training of n parameters keeps: bfloat16 weights and "
-        "gradients, float32 copy of the weights, two float32 moments",
+        "gradients, a float32 copy of the weights, two float32 moments",
         function(
             lambda n: n * sum(np.dtype(d).itemsize for d in ("f2", "f2", "f4", "f4", "f4")),
             [(1,), (10**9,)],
