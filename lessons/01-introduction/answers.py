@@ -30,5 +30,5 @@ tokens_per_second = ...
 
 
 def state_bytes(n):
-    """Bytes kept for n parameters: bfloat16 weights and gradients; float32 copies and two moments."""
+    """Bytes kept for n parameters: weights, gradients (bfloat16); a copy, 2 moments (float32)."""
     ...

@@ -84,8 +84,8 @@ def verify_careful_sum(value: Any) -> str | None:
             return "The function returns nothing yet."
         if not isinstance(got, np.float32 | float | int | np.ndarray):
             return "The result is a number."
-        if isinstance(got, np.floating) and got.dtype != np.float32:
-            return "The point is to stay in float32."
+        if n and (isinstance(got, float) or np.asarray(got).dtype == np.float64):
+            return "The point is to stay in float32: a Python number is a float64."
         want = float(np.sum(x, dtype=np.float64))
         if abs(float(got) - want) > 1e-6 * max(want, 1):
             return f"Off by {abs(float(got) - want):.3g} for {n} numbers: is any partial sum long?"

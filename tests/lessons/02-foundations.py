@@ -55,5 +55,10 @@ WRONG = {
         lambda shape, strides: strides[0] == shape[0] * strides[1],
     ],
     "promoted": ["float32", "int64", None],
-    "careful_sum": [running_sum, lambda x: x.sum(dtype=np.float64), lambda x: np.float32(0)],
+    "careful_sum": [
+        running_sum,
+        lambda x: x.sum(dtype=np.float64),
+        lambda x: sum(x.tolist()),
+        lambda x: np.float32(0),
+    ],
 }
