@@ -6,8 +6,8 @@ partials = ...
 # Forward mode: y = x * sin(x) at x = 2, whose slope is 1. The slope of y.
 dual_slope = ...
 
-# u = a * b, v = exp(u), w = u * v, y = w + b. In which order may backward visit them?
-# A string of the six letters.
+# u = a * b, v = exp(u), w = u * v, y = w + b. In which order may backward visit the values?
+# A string of the six letters a, b, u, v, w, y; several answers are right.
 order = ...
 
 # How many forward-mode passes give the whole Jacobian of a function of 3 inputs, 1000 outputs?
@@ -21,7 +21,7 @@ weight_gradient = ...
 
 
 def loss_gradient(logits, label):
-    """d(cross entropy)/d(logits) of one row: logits a NumPy vector, label an int."""
+    """d(cross entropy)/d(logits) of one row: logits a NumPy vector, perhaps large; label an int."""
     ...
 
 
@@ -30,8 +30,8 @@ def difference(f, x):
     ...
 
 
-# A chain of 144 operations is checkpointed in segments of equal length. How many segments keep
-# the fewest values alive?
+# A chain of 144 operations is checkpointed in segments of equal length. With how many segments
+# are the fewest values alive at the same time?
 segments = ...
 
 # f(x0, x1) = x0^2 x1 + x1^3 at (1, 2): its Hessian times (1, 1), as a tuple.
