@@ -83,7 +83,8 @@ def _register_homework(app: typer.Typer, console: Console) -> None:
             bool, typer.Option("--sanitize", help="Look at failures with ASan and UBSan.")
         ] = False,
         seed: Annotated[
-            int | None, typer.Option(help="Of the inputs; hidden cases are else drawn anew.")
+            int | None,
+            typer.Option(help="Of random inputs; without it, hidden ones differ each time."),
         ] = None,
         json: Json = None,
         submission: Annotated[

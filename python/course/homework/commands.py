@@ -52,7 +52,7 @@ def run_unlock(console: Console, name: str) -> None:
     if not ready:
         raise CourseError(f"{name} stays locked: the checks of its lessons come first.", status=1)
     if opened:
-        report.say(console, ["The reference is kept: ./course use " + name + " reference"])
+        report.say(console, [f"The reference is kept; ./course use {name} reference puts it back."])
     else:
         report.say(console, ["Nothing was left to open."])
 
