@@ -12,7 +12,7 @@ def number(want: float, hint: str, traps: dict[float, str] | None = None) -> Cal
     """Verifies one number; `traps` has a hint of its own for a typical wrong one."""
 
     def verify(value: Any) -> str | None:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
             return "A number is wanted."
         for wrong, why in (traps or {}).items():
             if np.isclose(value, wrong, rtol=1e-3):

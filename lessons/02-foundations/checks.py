@@ -25,7 +25,7 @@ def exactly(want: Any, hint: str) -> Callable:
 
     def verify(value: Any) -> str | None:
         if type(value) is not type(want):
-            return f"The answer is a {type(want).__name__}."
+            return f"The answer has the type {type(want).__name__}, not {type(value).__name__}."
         if isinstance(want, tuple) and len(value) != len(want):
             return f"It has {len(want)} entries, not {len(value)}."
         return None if value == want else hint
