@@ -22,6 +22,7 @@ SANITIZE_OPTIONS = [
     "-Doptimization=0",
     "-Dunity=on",
     "-Dunity_size=8",
+    "-Db_pch=false",
     "-Dpython=disabled",
 ]
 
@@ -97,8 +98,10 @@ def _environment() -> dict[str, str]:
     env["VIRTUAL_ENV"] = str(VENV)
     env["NINJA_STATUS"] = "[%f/%t] "
     env["LC_ALL"] = "C.UTF-8"
-    # What ccache needs to work beside a precompiled header.
+    # What ccache needs to work beside a precompiled header, and to find in one build folder, or copy
+    # of the tree, what was compiled in another: the paths in our debug information are relative.
     env["CCACHE_SLOPPINESS"] = "pch_defines,time_macros"
+    env["CCACHE_NOHASHDIR"] = "1"
     return env
 
 

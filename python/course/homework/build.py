@@ -172,7 +172,9 @@ class Builder:
     # --- making ---
 
     def _compile(self, copy: Spliced, entry: dict[str, str], sanitized: bool) -> Path | Fault:
-        command = _arguments(entry["command"]) + _OURS
+        # The precompiled headers are those of a build without sanitizers.
+        own = _DROPPED_WITH_NEXT | ({"-include"} if sanitized else set())
+        command = _arguments(entry["command"], own) + _OURS
         command += ["-O1", *(SANITIZE if sanitized else ["-g0"])]
         home = self.root / copy.path
         key = _hash(*command, copy.text, self._headers, str(home))
@@ -261,14 +263,14 @@ class Builder:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _arguments(command: str) -> list[str]:
+def _arguments(command: str, dropped_with_next: set[str]) -> list[str]:
     words = shlex.split(command)
     kept: list[str] = []
     skip = False
     for word in words:
         if skip:
             skip = False
-        elif word in _DROPPED_WITH_NEXT:
+        elif word in dropped_with_next:
             skip = True
         elif not _DROPPED.fullmatch(word):
             kept.append(word)

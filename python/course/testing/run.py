@@ -82,14 +82,16 @@ def sanitize(recorder: Recorder, pattern: str | None) -> None:
         recorder.failed("build", str(error))
         return
     env = dict(os.environ) | SANITIZER_ENVIRONMENT
-    # The first takes as long as the other two.
-    with ThreadPoolExecutor(1) as beside:
-        unit_tests = beside.submit(run_doctest, recorder, SANITIZE / "tests/unit", pattern, env)
-        fuzzing = None if pattern else beside.submit(_fuzz, recorder, env)
-        run_doctest(recorder, SANITIZE / "tests/conformance", pattern, env)
-        unit_tests.result()
-        if fuzzing:
-            fuzzing.result()
+    # All at once: each has one thread most of the time, and they take turns on two processors.
+    with ThreadPoolExecutor(3) as pool:
+        running = [
+            pool.submit(run_doctest, recorder, SANITIZE / "tests/conformance", pattern, env),
+            pool.submit(run_doctest, recorder, SANITIZE / "tests/unit", pattern, env),
+        ]
+        if not pattern:
+            running.append(pool.submit(_fuzz, recorder, env))
+        for done in running:
+            done.result()
 
 
 def _fuzz(recorder: Recorder, env: dict[str, str]) -> None:

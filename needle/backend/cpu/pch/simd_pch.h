@@ -1,0 +1,5 @@
+// xsimd, precompiled for one instruction set.
+#pragma once
+
+#include <cstring>
+#include <xsimd/xsimd.hpp>
