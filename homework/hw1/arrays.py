@@ -203,6 +203,13 @@ def slice_cases(rng: np.random.Generator) -> Iterator[Case]:
             for step in (1, 2, 3, -1, -2, -3):
                 case = laid_out(rng, (4,), "compact")
                 yield case | {"axis": 0, "slice": (start, stop, step)}
+    yield laid_out(rng, (4,), "compact") | {"axis": 0, "slice": (None, None, 0)}
+    extremes = [-(2**63), -(2**62), None, 2**62, 2**63 - 1]
+    for start in extremes:
+        for stop in extremes:
+            for step in (-(2**63), -1, 1, 2**63 - 1):
+                case = laid_out(rng, (4,), "compact")
+                yield case | {"axis": 0, "slice": (start, stop, step)}
     for _ in range(40):
         shape = a_shape(rng, int(rng.integers(1, 5)), 6)
         axis = int(rng.integers(0, len(shape)))

@@ -3,7 +3,9 @@
 Nothing here knows what is right; that is in oracle.py, in another process.
 """
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -74,7 +76,17 @@ def pass_on(ndl: Any) -> type:
     return PassOn
 
 
+SMALL_STACK = 256 << 10
+
+
 def topological_order(ndl: Any, case: dict[str, Any]) -> list[np.ndarray]:
+    """On a small stack, which recursion exhausts soon."""
+    threading.stack_size(SMALL_STACK)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(ordered, ndl, case).result()
+
+
+def ordered(ndl: Any, case: dict[str, Any]) -> list[np.ndarray]:
     """Of each node in the order: how many inputs, and their places in the order (-1: none)."""
     op = pass_on(ndl)
     made: list[Any] = []
@@ -83,7 +95,7 @@ def topological_order(ndl: Any, case: dict[str, Any]) -> list[np.ndarray]:
             made.append(op.apply(*[made[i] for i in inputs]))
         else:
             made.append(ndl.from_numpy(np.zeros(1, np.float32)).requires_grad_())
-    order = ndl.autograd.topological_order(made[-1])
+    order = ndl.autograd.topological_order(*[made[i] for i in case["roots"]])
     place = {node: i for i, node in enumerate(order)}
     counts, places = [], []
     for node in order:
@@ -146,16 +158,24 @@ def leaves(ndl: Any, case: dict[str, Any], *names: str) -> list[Any]:
 
 
 def sum_to(ndl: Any, case: dict[str, Any]) -> list[np.ndarray]:
-    """The gradients of a + b, where a and b broadcast."""
+    """The gradients of a + b, where a and b broadcast; or second ones, of a * b."""
     a, b = leaves(ndl, case, "a", "b")
-    (a + b).backward(ndl.from_numpy(case["dy"]))
+    dy = ndl.from_numpy(case["dy"])
+    if case["second"]:
+        (da,) = ndl.grad(a * b, [a], dy, create_graph=True)
+        return [array_or_nan(g) for g in ndl.grad((da * da).sum(), [b])]
+    (a + b).backward(dy)
     return [array_or_nan(a.grad), array_or_nan(b.grad)]
 
 
 def sum_gradient(ndl: Any, case: dict[str, Any]) -> list[np.ndarray]:
-    """The gradient of a sum over some axes."""
+    """The gradient of a sum over some axes; or the second one, of the sum's square."""
     (x,) = leaves(ndl, case, "x")
-    x.sum(case["axes"], keepdims=case["keepdims"]).backward(ndl.from_numpy(case["dy"]))
+    y, dy = x.sum(case["axes"], keepdims=case["keepdims"]), ndl.from_numpy(case["dy"])
+    if case["second"]:
+        (dx,) = ndl.grad(y * y, [x], dy, create_graph=True)
+        return [array_or_nan(g) for g in ndl.grad((dx * dx).sum(), [x])]
+    y.backward(dy)
     return [array_or_nan(x.grad)]
 
 

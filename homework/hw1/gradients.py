@@ -27,26 +27,33 @@ def sum_to_cases(rng: np.random.Generator) -> Iterator[Case]:
         ((1, 3), (2, 1)), ((2, 3), ()), ((0, 3), (1, 3)), ((2, 3, 4), (3, 1)), ((2, 1, 4), (3, 1)),
         ((1, 1), (2, 3)), ((4, 1, 3, 1), (2, 1, 5)),
     ]  # fmt: skip
-    for a, b in fixed:
-        yield sum_to_case(rng, a, b)
+    for second in (False, True):
+        for a, b in fixed:
+            yield sum_to_case(rng, a, b, second)
     for _ in range(20):
         full = a_shape(rng, int(rng.integers(1, 5)), 4)
         a, b = (
             tuple(1 if rng.random() < 0.4 else n for n in full)[int(rng.integers(0, len(full))) :]
             for _ in range(2)
         )
-        yield sum_to_case(rng, a, b)
+        yield sum_to_case(rng, a, b, second=False)
 
 
-def sum_to_case(rng: np.random.Generator, a: tuple[int, ...], b: tuple[int, ...]) -> Case:
+def sum_to_case(
+    rng: np.random.Generator, a: tuple[int, ...], b: tuple[int, ...], second: bool
+) -> Case:
     """Operands of the shapes, and the gradient of their sum."""
-    return {"a": real(rng, a), "b": real(rng, b), "dy": real(rng, np.broadcast_shapes(a, b))}
+    dy = real(rng, np.broadcast_shapes(a, b))
+    return {"a": real(rng, a), "b": real(rng, b), "dy": dy, "second": second}
 
 
 def sum_to(case: Case) -> list[np.ndarray]:
-    """PyTorch's gradients of a + b."""
+    """PyTorch's gradients of a + b; or those of the squared gradient of a * b."""
     a, b = (torch.tensor(case[name], requires_grad=True) for name in ("a", "b"))
-    return torch_gradients(a + b, [a, b], case["dy"])
+    if not case["second"]:
+        return torch_gradients(a + b, [a, b], case["dy"])
+    (da,) = torch.autograd.grad(a * b, [a], torch.tensor(case["dy"]), create_graph=True)
+    return [or_nan(g) for g in torch.autograd.grad((da * da).sum(), [b])]
 
 
 def sum_gradient_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -56,18 +63,24 @@ def sum_gradient_cases(rng: np.random.Generator) -> Iterator[Case]:
         ((2, 3), -2), ((2, 1, 3), (0, 2)), ((2, 3, 4), 1), ((2, 3, 4), (0, 1, 2)), ((3, 0), 1),
         ((2, 3, 4), (-1, 0)),
     ]  # fmt: skip
-    for shape, axes in fixed:
-        for keepdims in (False, True):
-            x = real(rng, shape)
-            dy = real(rng, np.sum(x, axes, keepdims=keepdims).shape)
-            yield {"x": x, "axes": axes, "keepdims": keepdims, "dy": dy}
+    for second in (False, True):
+        for shape, axes in fixed:
+            for keepdims in (False, True):
+                x = real(rng, shape)
+                dy = real(rng, np.sum(x, axes, keepdims=keepdims).shape)
+                yield {"x": x, "axes": axes, "keepdims": keepdims, "dy": dy, "second": second}
 
 
 def sum_gradient(case: Case) -> list[np.ndarray]:
-    """Every element gets the gradient of the sum that it went into."""
+    """Every element gets the gradient of the sum that it went into; second ones by PyTorch."""
     x, axes = case["x"], case["axes"]
     dy = case["dy"].reshape(np.sum(x, axes, keepdims=True).shape)
-    return [np.broadcast_to(dy, x.shape).copy()]
+    if not case["second"]:
+        return [np.broadcast_to(dy, x.shape).copy()]
+    x = torch.tensor(x, requires_grad=True)
+    y = x.sum(tuple(range(x.ndim)) if axes is None else axes, keepdim=True)
+    (dx,) = torch.autograd.grad(y * y, [x], torch.tensor(dy), create_graph=True)
+    return torch_gradients((dx * dx).sum(), [x], np.array(1.0))
 
 
 def matmul_gradient_cases(rng: np.random.Generator) -> Iterator[Case]:

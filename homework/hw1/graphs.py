@@ -9,28 +9,48 @@ import torch
 Case = dict[str, Any]
 
 
+def graph_case(graph: list[list[int]], *roots: int) -> Case:
+    """graph[i]: the inputs of node i, all smaller than i. Without roots, the last node is it."""
+    return {"graph": graph, "roots": list(roots) or [len(graph) - 1]}
+
+
 def topological_order_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """graph[i]: the inputs of node i, all smaller than i; the last node is the root."""
-    yield {"graph": [[], [0]]}
-    yield {"graph": [[], [0], [0, 1]]}
-    yield {"graph": [[], [0], [0], [1, 2]]}
-    yield {"graph": [[], [], [0, 1], [1, 0], [2, 3, 2]]}
-    yield {"graph": [[], [0], [1], [2], [3, 0]]}
+    """One root, then several; a ladder; a chain."""
+    yield graph_case([[], [0]])
+    yield graph_case([[], [0], [0, 1]])
+    yield graph_case([[], [0], [0], [1, 2]])
+    yield graph_case([[], [], [0, 1], [1, 0], [2, 3, 2]])
+    yield graph_case([[], [0], [1], [2], [3, 0]])
+    yield graph_case([[], [0], [0]], 1, 2)
+    yield graph_case([[], [0]], 1, 1)
+    yield graph_case([[], [0], [1]], 1, 2)
+    yield graph_case([[], [0], [1], [0, 2]], 0, 2, 3)
     for _ in range(20):
         n = int(rng.integers(5, 40))
         graph: list[list[int]] = [[], []]
         for i in range(2, n):
             few = rng.integers(max(0, i - 6), i, int(rng.integers(1, 4)))
             graph.append([int(j) for j in few])
-        yield {"graph": graph}
-    deep = 100_000  # more calls than the machine's stack holds
-    yield {"graph": [[], *[[i] for i in range(deep)]]}
+        some = rng.integers(0, n, int(rng.integers(0, 4)))
+        yield graph_case(graph, *[int(i) for i in some])
+    yield ladder(12)
+    deep = 20_000  # more calls than the stack holds
+    yield graph_case([[], *[[i] for i in range(deep)]])
+
+
+def ladder(length: int) -> Case:
+    """Diamonds in a row: the number of paths doubles with each."""
+    graph: list[list[int]] = [[]]
+    for _ in range(length):
+        top = len(graph) - 1
+        graph += [[top], [top], [top + 1, top + 2]]
+    return graph_case(graph)
 
 
 def judge_order(case: Case, got: list[np.ndarray]) -> str:
     """Every reachable node once, each before its inputs."""
     graph = case["graph"]
-    reachable, stack = {len(graph) - 1}, [len(graph) - 1]
+    reachable, stack = set(case["roots"]), list(case["roots"])
     while stack:
         for i in graph[stack.pop()]:
             if i not in reachable:
@@ -106,27 +126,27 @@ def or_nan(x: torch.Tensor | None) -> np.ndarray:
 
 
 def backward(case: Case) -> list[np.ndarray]:
-    """The same program in PyTorch."""
+    """The same program in PyTorch, by torch.autograd.grad alone: its hooks take seconds to load."""
     leaves = [torch.tensor(x, requires_grad=True) for x in case["leaves"]]
-    values = list(leaves)
+    values, kept = list(leaves), []
     for name, *operands in case["program"]:
         x = [values[i] for i in operands]
         one = {"neg": lambda x: -x, "square": lambda x: x * x, "same": lambda x: x + x}
         two = {"add": torch.add, "sub": torch.sub, "mul": torch.mul}
         values.append(one[name](x[0]) if name in one else two[name](*x))
-    kept = [values[i] for i in case["keep"] if values[i].requires_grad]
-    for x in kept:
-        x.retain_grad()
-        if case["how"] == "hook":
-            x.register_hook(lambda g: g * 2)
-    dy = torch.tensor(case["dy"])
-    if case["how"] == "grad":
-        found = torch.autograd.grad(values[-1], leaves + kept, dy, allow_unused=True)
-        return [or_nan(g) for g in found] + [np.array(np.nan)] * len(leaves)
+        if len(values) - 1 in case["keep"]:
+            kept.append(values[-1])
+            if case["how"] == "hook":  # the same value, and twice the gradient
+                values[-1] = 2 * values[-1] - values[-1].detach()
+    y, dy = values[-1], torch.tensor(case["dy"])
     if case["how"] == "second":
-        (first,) = torch.autograd.grad(values[-1], [leaves[0]], dy, create_graph=True)
-        (first * first).backward(dy)
-        return [or_nan(x.grad) for x in leaves]
-    for _ in range(case["times"]):
-        values[-1].backward(dy, retain_graph=True)
-    return [or_nan(x.grad) for x in leaves + kept] + [np.array(1)]
+        (first,) = torch.autograd.grad(y, [leaves[0]], dy, create_graph=True)
+        y, kept = first * first, []
+    found = [or_nan(g) for g in torch.autograd.grad(y, leaves + kept, dy, allow_unused=True)]
+    match case["how"]:
+        case "grad":
+            return found + [np.array(np.nan)] * len(leaves)
+        case "second":
+            return found
+        case _:
+            return [g * case["times"] for g in found] + [np.array(1)]

@@ -261,18 +261,20 @@ void bind_autograd(py::module_& m) {
       .def("__exit__", [](AnomalySwitch& s, const py::args&) { s.active.pop_back(); });
   m.def(
       "topological_order",
-      [](const Tensor& t) {
-        if (!t.requires_grad()) {
-          throw RuntimeError(
-              "topological_order: this tensor needs no gradient, so it has no graph");
+      [](const py::args& tensors) {
+        std::vector<Node*> roots;
+        for (const auto& t : tensors) {
+          const Node* root = py::cast<Tensor>(t).node().get();
+          if (!root) {
+            throw RuntimeError("topological_order: a tensor that needs no gradient has no graph");
+          }
+          roots.push_back(const_cast<Node*>(root));
         }
-        Node* root = t.node().get();
         std::vector<Ref<Node>> order;
-        for (Node* node : topological_order({&root, 1})) order.emplace_back(node);
+        for (Node* node : topological_order(roots)) order.emplace_back(node);
         return order;
       },
-      py::arg("tensor"),
-      "The nodes of the graph behind a tensor in the order in which backward() visits them.\n\n"
+      "The nodes of the graph behind tensors in the order in which backward() visits them.\n\n"
       "Each comes before all nodes that it depends on. RuntimeError without a graph.");
   m.def("is_grad_enabled", &grad_enabled, "Whether operations are recorded on this thread.");
   m.def(

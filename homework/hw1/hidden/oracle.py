@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import LAYOUTS, Case, a_shape, grouped, laid_out
 from ..gradients import logsumexp_case, real, sum_to_case
-from ..graphs import program_case
+from ..graphs import graph_case, ladder, program_case
 
 
 def reshape(rng: np.random.Generator) -> Iterator[Case]:
@@ -37,16 +37,12 @@ def slice_axis(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def topological_order(rng: np.random.Generator) -> Iterator[Case]:
-    """Many diamonds in a row: the number of paths doubles with each."""
+    """Ladders with more paths than anybody can walk, and a graph of many edges."""
     for length in (20, 60):
-        graph: list[list[int]] = [[]]
-        for _ in range(length):
-            top = len(graph) - 1
-            graph += [[top], [top], [top + 1, top + 2]]
-        yield {"graph": graph}
+        yield ladder(length)
     n = 300
     graph = [[], *[[int(j) for j in rng.integers(0, i, 3)] for i in range(1, n)]]
-    yield {"graph": graph}
+    yield graph_case(graph)
 
 
 def backward(rng: np.random.Generator) -> Iterator[Case]:
@@ -70,7 +66,7 @@ def sum_to(rng: np.random.Generator) -> Iterator[Case]:
             tuple(1 if rng.random() < 0.5 else n for n in full)[int(rng.integers(0, 8)) :]
             for _ in range(2)
         )
-        yield sum_to_case(rng, a, b)
+        yield sum_to_case(rng, a, b, second=bool(rng.integers(0, 2)))
 
 
 def matmul_gradient(rng: np.random.Generator) -> Iterator[Case]:

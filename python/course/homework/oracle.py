@@ -10,6 +10,8 @@ the help of other modules of its folder,
     JUDGE      optional: f(args, got) -> None, or a sentence on what is wrong
 """
 
+import contextlib
+import functools
 import importlib
 import sys
 import threading
@@ -66,15 +68,32 @@ class Oracle:
     """Cases and expectations of a homework."""
 
     def __init__(self, folder: Path, seed: int, secret: int | None = None) -> None:
-        self._public = _load(folder, "oracle")
         self.has_hidden = (folder / "hidden" / "oracle.py").is_file()
-        own = _load(folder, "hidden.oracle") if self.has_hidden else {table: {} for table in TABLES}
-        # What hidden/oracle.py does not say holds as in oracle.py; its cases are its own.
-        self._hidden = {table: self._public[table] | own[table] for table in TABLES}
-        self._own_cases = own["CASES"]
+        self._folder = folder
         self._seeds = (seed, seed if secret is None else secret)
         self._cases: dict[str, list[Case]] = {}
         self._lock = threading.Lock()
+        # PyTorch takes seconds to load: a compiler can run meanwhile.
+        threading.Thread(target=self._load_quietly, daemon=True).start()
+
+    @functools.cached_property
+    def _public(self) -> dict[str, Any]:
+        return _load(self._folder, "oracle")
+
+    @functools.cached_property
+    def _own(self) -> dict[str, Any]:
+        if not self.has_hidden:
+            return {table: {} for table in TABLES}
+        return _load(self._folder, "hidden.oracle")
+
+    @functools.cached_property
+    def _hidden(self) -> dict[str, Any]:
+        """What hidden/oracle.py does not say holds as in oracle.py; its cases are its own."""
+        return {table: self._public[table] | self._own[table] for table in TABLES}
+
+    def _load_quietly(self) -> None:
+        with contextlib.suppress(CourseError):  # whoever asks first is told
+            _ = self._hidden
 
     def cases(self, question: str) -> list[Case]:
         """The public cases; then, where they are at hand, the hidden ones. Raises OracleError.
@@ -88,7 +107,7 @@ class Oracle:
             return self._cases[question]
 
     def _make(self, question: str) -> Iterator[Case]:
-        public, own = self._public["CASES"].get(question), self._own_cases.get(question)
+        public, own = self._public["CASES"].get(question), self._own["CASES"].get(question)
         if public is None and own is None:
             raise OracleError(f"oracle.py has no CASES for {question}")
         if public:
