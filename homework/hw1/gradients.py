@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .arrays import Case, a_shape
-from .graphs import or_nan
+from .graphs import or_nan, torch_gradients
 
 
 def real(rng: np.random.Generator, shape: tuple[int, ...], dtype: str = "float64") -> np.ndarray:
@@ -15,9 +15,9 @@ def real(rng: np.random.Generator, shape: tuple[int, ...], dtype: str = "float64
     return rng.standard_normal(shape).astype(dtype)
 
 
-def torch_gradients(y: torch.Tensor, x: list[torch.Tensor], dy: np.ndarray) -> list[np.ndarray]:
-    """Gradients of y with respect to x."""
-    return [or_nan(g) for g in torch.autograd.grad(y, x, torch.tensor(dy))]
+def gradients(y: torch.Tensor, x: list[torch.Tensor], dy: Any = 1.0) -> list[np.ndarray]:
+    """Gradients of y with respect to x, as arrays."""
+    return [or_nan(g) for g in torch_gradients(y, x, dy)]
 
 
 def sum_to_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -51,9 +51,9 @@ def sum_to(case: Case) -> list[np.ndarray]:
     """PyTorch's gradients of a + b; or those of the squared gradient of a * b."""
     a, b = (torch.tensor(case[name], requires_grad=True) for name in ("a", "b"))
     if not case["second"]:
-        return torch_gradients(a + b, [a, b], case["dy"])
-    (da,) = torch.autograd.grad(a * b, [a], torch.tensor(case["dy"]), create_graph=True)
-    return [or_nan(g) for g in torch.autograd.grad((da * da).sum(), [b])]
+        return gradients(a + b, [a, b], case["dy"])
+    (da,) = torch_gradients(a * b, [a], case["dy"], create_graph=True)
+    return gradients((da * da).sum(), [b])
 
 
 def sum_gradient_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -79,8 +79,8 @@ def sum_gradient(case: Case) -> list[np.ndarray]:
         return [np.broadcast_to(dy, x.shape).copy()]
     x = torch.tensor(x, requires_grad=True)
     y = x.sum(tuple(range(x.ndim)) if axes is None else axes, keepdim=True)
-    (dx,) = torch.autograd.grad(y * y, [x], torch.tensor(dy), create_graph=True)
-    return torch_gradients((dx * dx).sum(), [x], np.array(1.0))
+    (dx,) = torch_gradients(y * y, [x], dy, create_graph=True)
+    return gradients((dx * dx).sum(), [x])
 
 
 def matmul_gradient_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -100,12 +100,10 @@ def matmul_gradient_cases(rng: np.random.Generator) -> Iterator[Case]:
 def matmul_gradient(case: Case) -> list[np.ndarray]:
     """PyTorch's."""
     a, b = (torch.tensor(case[name], requires_grad=True) for name in ("a", "b"))
-    y, dy = a @ b, torch.tensor(case["dy"])
     if not case["second"]:
-        return torch_gradients(y, [a, b], case["dy"])
-    da, db = torch.autograd.grad(y, [a, b], dy, create_graph=True)
-    loss = (da * da).sum() + (db * db * db).sum()
-    return [or_nan(g) for g in torch.autograd.grad(loss, [a, b])]
+        return gradients(a @ b, [a, b], case["dy"])
+    da, db = torch_gradients(a @ b, [a, b], case["dy"], create_graph=True)
+    return gradients((da * da).sum() + (db * db * db).sum(), [a, b])
 
 
 def cross_entropy_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -130,9 +128,7 @@ def cross_entropy(case: Case) -> list[np.ndarray]:
     labels = torch.tensor(case["labels"])
     loss = torch.nn.functional.cross_entropy(logits, labels) * case["factor"]
     (first,) = torch.autograd.grad(loss, [logits], create_graph=True)
-    if not case["second"]:
-        return [or_nan(first)]
-    return [or_nan(g) for g in torch.autograd.grad((first * first).sum(), [logits])]
+    return gradients((first * first).sum(), [logits]) if case["second"] else [or_nan(first)]
 
 
 def logsumexp_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -167,4 +163,4 @@ def logsumexp(case: Case) -> list[np.ndarray]:
     axes = tuple(range(x.ndim)) if case["axes"] is None else case["axes"]
     y = torch.logsumexp(x, axes, keepdim=case["keepdims"])
     out = [y.detach().numpy()]
-    return out + torch_gradients(y, [x], case["dy"]) if case["gradient"] else out
+    return out + gradients(y, [x], case["dy"]) if case["gradient"] else out

@@ -125,8 +125,19 @@ def or_nan(x: torch.Tensor | None) -> np.ndarray:
     return np.array(np.nan) if x is None else x.detach().numpy()
 
 
+def torch_gradients(
+    y: torch.Tensor, x: list[torch.Tensor], dy: np.ndarray, create_graph: bool = False
+) -> tuple[torch.Tensor | None, ...]:
+    """Gradients of y with respect to x; None where there is none.
+
+    Without hooks and without grad_outputs, for which PyTorch loads modules for seconds.
+    """
+    total = (y * torch.tensor(dy)).sum()
+    return torch.autograd.grad(total, x, create_graph=create_graph, allow_unused=True)
+
+
 def backward(case: Case) -> list[np.ndarray]:
-    """The same program in PyTorch, by torch.autograd.grad alone: its hooks take seconds to load."""
+    """The same program in PyTorch."""
     leaves = [torch.tensor(x, requires_grad=True) for x in case["leaves"]]
     values, kept = list(leaves), []
     for name, *operands in case["program"]:
@@ -138,11 +149,11 @@ def backward(case: Case) -> list[np.ndarray]:
             kept.append(values[-1])
             if case["how"] == "hook":  # the same value, and twice the gradient
                 values[-1] = 2 * values[-1] - values[-1].detach()
-    y, dy = values[-1], torch.tensor(case["dy"])
+    y, dy = values[-1], case["dy"]
     if case["how"] == "second":
-        (first,) = torch.autograd.grad(y, [leaves[0]], dy, create_graph=True)
+        (first,) = torch_gradients(y, [leaves[0]], dy, create_graph=True)
         y, kept = first * first, []
-    found = [or_nan(g) for g in torch.autograd.grad(y, leaves + kept, dy, allow_unused=True)]
+    found = [or_nan(g) for g in torch_gradients(y, leaves + kept, dy)]
     match case["how"]:
         case "grad":
             return found + [np.array(np.nan)] * len(leaves)

@@ -37,6 +37,15 @@ def test_sgd_is_pytorchs(hw1):
             np.testing.assert_allclose(p.detach().numpy(), want, rtol=1e-13, atol=1e-14)
 
 
+def test_the_digits_are_those_of_scikit_learn(hw1):
+    from sklearn.datasets import load_digits
+
+    images, labels = hw1("training").digits()
+    pixels, digits = load_digits(return_X_y=True)
+    assert np.array_equal(images * 16, pixels)
+    assert np.array_equal(labels, digits)
+
+
 def test_the_walk_is_that_of_pytorchs_backward_with_its_hooks(hw1):
     graphs = hw1("graphs")
     seen = set()

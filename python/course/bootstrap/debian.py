@@ -46,9 +46,13 @@ def read_packages(path: Path = LIST) -> list[Package]:
 
 
 def wanted(groups: set[str]) -> list[Package]:
-    """The packages of these groups; [system-python] comes with [base] where it applies."""
+    """The packages of these groups; [system-python] comes with [base] where it applies, [oracle]
+    with [test], as the Python packages do.
+    """
     if "base" in groups and sys.base_prefix == "/usr":
         groups = groups | {"system-python"}
+    if "test" in groups:
+        groups = groups | {"oracle"}
     return [package for package in read_packages() if package.group in groups]
 
 
