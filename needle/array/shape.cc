@@ -32,10 +32,6 @@ void Shape::erase(int axis) {
   --ndim_;
 }
 
-bool Shape::operator==(const Shape& other) const {
-  return std::equal(begin(), end(), other.begin(), other.end());
-}
-
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << '(';
   for (int i = 0; i < shape.ndim(); ++i) out << (i ? ", " : "") << shape[i];

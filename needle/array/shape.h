@@ -43,7 +43,11 @@ class Shape {
   void insert(int axis, int64_t size);
   void erase(int axis);
 
-  bool operator==(const Shape& other) const;
+  bool operator==(const Shape& other) const {
+    bool same = ndim_ == other.ndim_;
+    for (int i = 0; same && i < ndim_; ++i) same = sizes_[i] == other.sizes_[i];
+    return same;
+  }
 
  private:
   int64_t sizes_[kMaxDims] = {};

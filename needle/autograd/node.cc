@@ -32,16 +32,24 @@ Tensor Context::output() const {
   return Tensor(out->array, Ref(const_cast<Node*>(&node_)));
 }
 
+/// The description of input i that was noted because neither its node nor its elements are kept.
+static const Spec& noted(const Node& node, int i) {
+  for (const auto& [input, spec] : node.details_if_any()->specs) {
+    if (input == static_cast<size_t>(i)) return spec;
+  }
+  throw RuntimeError(str(node.name, ": input ", i, " was not described"));
+}
+
 const Shape& Context::shape(int i) const {
   const Node::Input& in = node_.inputs[i];
   if (in.node) return in.node->spec.shape;
-  return in.spec ? in.spec->shape : in.saved.shape();
+  return in.saved.defined() ? in.saved.shape() : noted(node_, i).shape;
 }
 
 Spec Context::spec(int i) const {
   const Node::Input& in = node_.inputs[i];
   if (in.node) return in.node->spec;
-  return in.spec ? *in.spec : Spec{in.saved.shape(), in.saved.dtype()};
+  return in.saved.defined() ? Spec{in.saved.shape(), in.saved.dtype()} : noted(node_, i);
 }
 
 bool Context::wants(int i) const { return static_cast<bool>(node_.inputs[i].node); }
@@ -82,7 +90,7 @@ Node::Node(std::unique_ptr<Op> o, TensorRefs tensors, const NDArray& out)
       inputs[i].saved = x;
       inputs[i].version = x.version();
     } else if (!x.node()) {
-      inputs[i].spec = std::make_unique<Spec>(Spec{x.shape(), x.dtype()});
+      details().specs.emplace_back(i, Spec{x.shape(), x.dtype()});
     }
   }
   if (saves & Op::kOutput) output.reset(new Output{out, out.storage()->version()});

@@ -128,16 +128,15 @@ Tensor apply_op(std::initializer_list<TensorRef> inputs, Args&&... args) {
 
 /// A vertex of the graph. Leaves have no op; their gradient ends in `grad`.
 ///
-/// A graph has many of these, so a node is small: two inputs have their place in it, what few nodes
-/// have is kept apart, and the shape of an input is looked up in the node behind it.
+/// A graph has many of these, so a node is small, 192 bytes: two inputs have their place in it, what
+/// few nodes have is kept apart, and the shape of an input is looked up in the node behind it.
 class Node : public RefCounted, public Pooled {
  public:
   /// One input of the op, as it was when the op ran.
   struct Input {
-    Ref<Node> node;              // null: nobody wants this input's gradient
-    Tensor saved;                // undefined: backward does not ask for its elements
-    Version version;             // of `saved`, then
-    std::unique_ptr<Spec> spec;  // where neither `node` nor `saved` tells it
+    Ref<Node> node;   // null: nobody wants this input's gradient
+    Tensor saved;     // undefined: backward does not ask for its elements
+    Version version;  // of `saved`, then
   };
   /// A list of inputs, the first two in place.
   class Inputs {
@@ -163,6 +162,7 @@ class Node : public RefCounted, public Pooled {
     uint32_t version;
   };
   struct Details {
+    std::vector<std::pair<size_t, Spec>> specs;  // of inputs of which nothing else tells it
     std::vector<std::pair<int, Tensor::Hook>> hooks;
     int hooks_so_far = 0;
     std::string origin;  // the line of the program that called the op; see anomaly.h
