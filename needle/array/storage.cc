@@ -104,10 +104,7 @@ class HostCache {
     }
     const std::lock_guard lock(mutex_);
     statistics_.bytes_in_use -= static_cast<int64_t>(size);
-    if (!kCaching) {
-      std::free(data);
-      return;
-    }
+    if (!kCaching) return to_system(data, size);
     statistics_.bytes_cached += static_cast<int64_t>(size);
     kept_[size].push_back(data);
   }
@@ -117,7 +114,7 @@ class HostCache {
     if (small_blocks) take_over(*small_blocks);
     const std::lock_guard lock(mutex_);
     for (auto& [size, kept] : kept_) {
-      for (void* data : kept) std::free(data);
+      for (void* data : kept) to_system(data, size);
       statistics_.bytes_cached -= static_cast<int64_t>(size * kept.size());
       kept.clear();
     }
@@ -164,7 +161,13 @@ class HostCache {
     statistics_.bytes_cached += blocks.cached.exchange(0);
   }
 
+  static void to_system(void* data, size_t size) {
+    kCaching&& size <= kSmall ? pool_release(data, size) : std::free(data);
+  }
+
   void* from_system(size_t size) {
+    // The pool aligns multiples of kAlignment like that, and posix_memalign would take twice as much.
+    if (kCaching && size <= kSmall) return pool_allocate(size);
     const size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
     void* data = nullptr;
     if (posix_memalign(&data, alignment, size) != 0) {
