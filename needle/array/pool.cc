@@ -224,7 +224,9 @@ void* pool_allocate(size_t bytes) {
     const size_t size = size_of_block(bytes);
     return lists || make_lists() ? lists->allocate(size) : allocate_late(size);
   }
-  void* memory = std::malloc(std::max(bytes, kStep));
+  const bool aligned = bytes > 0 && bytes <= kLargest && bytes % alignof(Slab) == 0;
+  void* memory =
+      aligned ? std::aligned_alloc(alignof(Slab), bytes) : std::malloc(std::max(bytes, kStep));
   if (!memory) throw std::bad_alloc();
   return memory;
 }

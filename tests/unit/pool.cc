@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -19,13 +20,14 @@ TEST_CASE("pool: blocks are apart, aligned, and may be dropped by another thread
     size_t bytes;
     unsigned char mark;
   };
-  const auto make = [](unsigned seed, size_t count) {
+  std::atomic<int> broken = 0;
+  const auto make = [&](unsigned seed, size_t count) {
     std::vector<Made> made;
     for (size_t i = 0; i < count; ++i) {
       const size_t bytes = (seed * 7919 + i * 31) % 600;
       auto* memory = static_cast<unsigned char*>(pool_allocate(bytes));
       const size_t alignment = bytes && bytes % 64 == 0 && bytes <= 512 ? 64 : 16;
-      if (reinterpret_cast<uintptr_t>(memory) % alignment) return std::vector<Made>();
+      broken += reinterpret_cast<uintptr_t>(memory) % alignment != 0;
       const auto mark = static_cast<unsigned char>(seed + i);
       std::fill(memory, memory + bytes, mark);
       made.push_back({memory, bytes, mark});
@@ -44,7 +46,6 @@ TEST_CASE("pool: blocks are apart, aligned, and may be dropped by another thread
   // Threads pass what they made on to the next one, drop what they got, and end.
   constexpr size_t kThreads = 4, kCount = 20000;
   std::vector<std::vector<Made>> made(kThreads);
-  std::atomic<int> broken = 0;
   for (unsigned round = 0; round < 3; ++round) {
     std::vector<std::thread> threads;
     const std::vector<std::vector<Made>> given =
@@ -52,7 +53,8 @@ TEST_CASE("pool: blocks are apart, aligned, and may be dropped by another thread
     for (size_t i = 0; i < kThreads; ++i) {
       threads.emplace_back([&, i] {
         const std::vector<Made> own = make(round + static_cast<unsigned>(i), kCount);
-        broken += own.size() != kCount || !drop(given[(i + 1) % kThreads]) || !drop(own);
+        broken += !drop(given[(i + 1) % kThreads]);
+        broken += !drop(own);
         made[i] = make(round, kCount);
       });
     }
