@@ -98,8 +98,8 @@ def _environment() -> dict[str, str]:
     env["VIRTUAL_ENV"] = str(VENV)
     env["NINJA_STATUS"] = "[%f/%t] "
     env["LC_ALL"] = "C.UTF-8"
-    # What ccache needs to work beside a precompiled header, and to find in one build folder what was
-    # compiled in another: the paths in our debug information are relative.
+    # What ccache needs to work beside a precompiled header, and to find in one build folder what
+    # was compiled in another: the paths in our debug information are relative.
     env["CCACHE_SLOPPINESS"] = "pch_defines,time_macros"
     env["CCACHE_NOHASHDIR"] = "1"
     return env
