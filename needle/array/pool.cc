@@ -202,17 +202,17 @@ void* allocate_late(size_t size) {
 thread_local bool ended = false;
 
 [[gnu::noinline]] Lists* make_lists() {
+  // Not in the thread's own memory: a Python process has little of it for all its modules.
   struct Owner {
-    Lists lists;
-    Owner() { needle::lists = &lists; }
+    Owner() { lists = new Lists; }
     ~Owner() {
-      needle::lists = nullptr;
+      delete std::exchange(lists, nullptr);
       ended = true;
     }
   };
   if (ended) return nullptr;
   static thread_local Owner owner;
-  return &owner.lists;
+  return lists;
 }
 
 size_t size_of_block(size_t bytes) { return bytes ? (bytes - 1) / kStep : 0; }

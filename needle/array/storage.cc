@@ -145,8 +145,9 @@ class HostCache {
   /// Null where there is no caching, or no more.
   static SmallBlocks* own_blocks() {
     if (small_blocks || !kCaching || thread_ended) return small_blocks;
-    static thread_local SmallBlocks blocks;
-    return &blocks;
+    // Not in the thread's own memory: a Python process has little of it for all its modules.
+    static thread_local const auto blocks = std::make_unique<SmallBlocks>();
+    return blocks.get();
   }
 
   /// Moves a thread's blocks and counts to those of all.

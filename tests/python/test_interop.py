@@ -217,3 +217,10 @@ def test_an_error_in_the_buffer_protocol_does_not_end_the_process(run_script):
     result = run_script(REFUSED)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split()[-1] == "alive"
+
+
+@pytest.mark.parametrize("order", ["torch, needle, sklearn.datasets", "needle, torch, sklearn"])
+def test_other_libraries_load_beside_it(run_script, order):
+    """The C library has 2 KiB in all for the thread-local variables of modules like these."""
+    result = run_script(f"import {order}\nneedle.ones(2)\n")
+    assert result.returncode == 0, result.stderr
