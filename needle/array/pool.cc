@@ -37,7 +37,8 @@ struct Block {
 
 class Lists;
 
-/// The head of kSlab bytes; the blocks follow, from a multiple of 64 on. Only its owner touches anything but `owner`.
+/// The head of kSlab bytes; the blocks follow, from a multiple of 64 on. Only its owner touches
+/// anything but `owner`.
 struct alignas(64) Slab {
   std::atomic<Lists*> owner;  // null: that thread has ended
   size_t bytes;               // of a block

@@ -163,7 +163,8 @@ class HostCache {
   }
 
   static void to_system(void* data, size_t size) {
-    kCaching&& size <= kSmall ? pool_release(data, size) : std::free(data);
+    if (kCaching && size <= kSmall) return pool_release(data, size);
+    std::free(data);
   }
 
   void* from_system(size_t size) {

@@ -185,6 +185,27 @@ def test_a_broken_oracle_is_no_zero(grader: Grader, tmp_path) -> None:
     assert (outcome.verdict, "ZeroDivisionError" in outcome.message) == ("IE", True)
 
 
+def test_an_exception_may_be_what_is_expected(grader: Grader, tmp_path) -> None:
+    (tmp_path / "oracle.py").write_text(
+        "CASES = {'strides': lambda rng: [{'shape': [2]}]}\n"
+        "EXPECT = {'strides': lambda args: ValueError}\n"
+    )
+    strict = Grader(
+        grader.builder,
+        grader.homework,
+        oracle.Oracle(tmp_path, 0),
+        grader.references,
+        FOLDER / "driver.py",
+    )
+    for body, verdict, words in [
+        (grader.references["hw1.compact_strides"], "WA", "ValueError, and none was raised"),
+        ('  throw IndexError("no");\n', "WA", "ValueError, but another was raised"),
+        ('  throw ValueError("no");\n', "OK", ""),
+    ]:
+        outcome = one(strict, "strides", compact_strides=body)
+        assert (outcome.verdict, words in outcome.message) == (verdict, True)
+
+
 def test_sanitizers_name_the_line(grader: Grader) -> None:
     body = (
         "  int64_t* p = new int64_t[2];\n"
