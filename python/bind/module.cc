@@ -1,6 +1,7 @@
 // The module needle._core: errors, dtypes, devices, random numbers, threads, creation of tensors.
 // (Python package)
 #include "bind.h"
+#include "needle/backend/machine.h"
 
 namespace needle::python {
 namespace {
@@ -73,6 +74,20 @@ void bind_devices(py::module_& m) {
   m.def("cpu_isa", &cpu_isa,
         "The instruction set in use: \"avx512\", \"avx2\" or \"sse2\".\n\nThe environment variable "
         "NEEDLE_ISA forces a lower one; it is read at first use.");
+  m.def(
+      "cpu_caches",
+      [] {
+        const Caches& c = caches();
+        return std::make_tuple(c.l1, c.l2, c.l3);
+      },
+      "See needle.cpu.caches.");
+  m.def(
+      "fma_peak", [](const InDType& t, int threads) { return fma_peak(t.dtype, threads); },
+      py::arg("dtype"), py::arg("threads"), "See needle.cpu.fma_peak.");
+  m.def("copy_bandwidth", &copy_bandwidth, py::arg("bytes"), py::arg("threads"),
+        "See needle.cpu.copy_bandwidth.");
+  m.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("threads"),
+        "See needle.cpu.read_bandwidth.");
   m.def("set_num_threads", &set_num_threads, py::arg("threads"),
         "How many threads a kernel may use. ValueError below 1.");
   m.def("get_num_threads", &num_threads, "How many threads a kernel may use.");

@@ -1,8 +1,18 @@
-"""What the cpu backend runs on."""
+"""What the cpu backend runs on, and what that machine can do at most. (Lesson 04)"""
 
-from ._core import cpu_isa
+from typing import NamedTuple
 
-__all__ = ["isa"]
+from . import _core
+
+__all__ = ["Caches", "caches", "copy_bandwidth", "fma_peak", "isa", "read_bandwidth"]
+
+
+class Caches(NamedTuple):
+    """Sizes in bytes of the caches for data: l1 and l2 of one core, l3 of the chip."""
+
+    l1: int
+    l2: int
+    l3: int
 
 
 def isa() -> str:
@@ -10,4 +20,34 @@ def isa() -> str:
 
     The environment variable NEEDLE_ISA forces a lower one; it is read at first use.
     """
-    return cpu_isa()
+    return _core.cpu_isa()
+
+
+def caches() -> Caches:
+    """The caches that the kernels are cut to, as the operating system tells them.
+
+    The environment variable NEEDLE_CACHES=32K,512K,8M says otherwise; it is read at first use.
+    """
+    return Caches(*_core.cpu_caches())
+
+
+def fma_peak(dtype: _core.DType = _core.float32, threads: int = 1) -> float:
+    """FLOP/s of threads that do nothing but multiply-adds in registers: the roof of a matmul.
+
+    TypeError for a dtype that is not floating. Measures for about 50 ms.
+    """
+    return _core.fma_peak(dtype, threads)
+
+
+def copy_bandwidth(bytes: int, threads: int = 1) -> float:
+    """Bytes per second of copying between two buffers of bytes / 2 each, read and written added up.
+
+    The size says where they lie: in a cache, or, several times larger than all of them, in memory.
+    ValueError below 4096 bytes a thread and buffer.
+    """
+    return _core.copy_bandwidth(bytes, threads)
+
+
+def read_bandwidth(bytes: int, threads: int = 1) -> float:
+    """Bytes per second of reading a buffer of that many bytes again and again."""
+    return _core.read_bandwidth(bytes, threads)

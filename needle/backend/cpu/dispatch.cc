@@ -12,38 +12,42 @@ namespace needle {
 // The same sources, compiled once per row (see meson.build); each exports one table.
 namespace sse2 {
 extern const Kernels table;
-}
+extern const Probes probes;
+}  // namespace sse2
 namespace avx2 {
 extern const Kernels table;
-}
+extern const Probes probes;
+}  // namespace avx2
 namespace avx512 {
 extern const Kernels table;
-}
+extern const Probes probes;
+}  // namespace avx512
 
 namespace {
 
 struct Isa {
   const char* name;
   const Kernels* table;
+  const Probes* probes;
   bool (*supported)();
 };
 
-// Those that were compiled, best first. Every flag given to the compiler is asked for; the builtin also asks the operating
-// system (xgetbv) whether it saves the wide registers.
+// Those that were compiled, best first. Every flag given to the compiler is asked for; the builtin
+// also asks the operating system (xgetbv) whether it saves the wide registers.
 const Isa kIsas[] = {
 #ifdef NEEDLE_HAS_AVX512
-    {"avx512", &avx512::table,
+    {"avx512", &avx512::table, &avx512::probes,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
      }},
 #endif
 #ifdef NEEDLE_HAS_AVX2
-    {"avx2", &avx2::table,
+    {"avx2", &avx2::table, &avx2::probes,
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
 #ifdef NEEDLE_HAS_SSE2
-    {"sse2", &sse2::table, [] { return true; }},
+    {"sse2", &sse2::table, &sse2::probes, [] { return true; }},
 #endif
 };
 
@@ -68,6 +72,7 @@ const Isa& chosen() {
 }  // namespace
 
 const Kernels& cpu_kernels() { return *chosen().table; }
+const Probes& cpu_probes() { return *chosen().probes; }
 const char* cpu_isa() { return chosen().name; }
 
 }  // namespace needle

@@ -1,0 +1,66 @@
+"""What the machine can do: sizes of its caches, and rates that are plausible."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import needle as ndl
+
+
+def caches_with(text: str) -> str:
+    """What a new process says of its caches, or of the mistake in NEEDLE_CACHES."""
+    program = "import needle\ntry: print(*needle.cpu.caches())\nexcept ValueError as e: print(e)"
+    env = dict(os.environ, NEEDLE_CACHES=text)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_caches_are_ordered() -> None:
+    found = ndl.cpu.caches()
+    assert 4096 <= found.l1 <= found.l2 <= found.l3
+
+
+def test_caches_can_be_forced() -> None:
+    assert caches_with("16K,256K,4M") == f"{16 << 10} {256 << 10} {4 << 20}"
+    assert caches_with("16384,262144,4194304") == caches_with("16K,256K,4M")
+
+
+@pytest.mark.parametrize("text", ["16K", "16K,256K", "16K,256K,", "16K,256K,4T", "-1,2,3", "a,b,c"])
+def test_malformed_caches_are_refused(text: str) -> None:
+    assert caches_with(text) == (
+        f"NEEDLE_CACHES={text}: three sizes are expected, as in 32K,512K,8M"
+    )
+
+
+def test_peak_counts_lanes_and_units() -> None:
+    # A core does at least one vector multiply-add in two cycles, and no more than four in one.
+    lanes = {"sse2": 4, "avx2": 8, "avx512": 16, "neon": 4}[ndl.cpu.isa()]
+    assert lanes * 0.5e9 < ndl.cpu.fma_peak() < lanes * 2 * 4 * 7e9
+    assert 1.3 < ndl.cpu.fma_peak("float32") / ndl.cpu.fma_peak("float64") < 3
+
+
+def test_a_cache_is_faster_than_memory() -> None:
+    caches = ndl.cpu.caches()
+    assert ndl.cpu.read_bandwidth(caches.l1 // 2) > ndl.cpu.read_bandwidth(4 * caches.l3)
+    assert ndl.cpu.copy_bandwidth(caches.l1 // 2) > ndl.cpu.copy_bandwidth(4 * caches.l3)
+
+
+def test_measuring_keeps_the_number_of_threads() -> None:
+    before = ndl.get_num_threads()
+    ndl.cpu.fma_peak(threads=before + 1)
+    assert ndl.get_num_threads() == before
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(TypeError, match="fma_peak: int64 is not a floating dtype"):
+        ndl.cpu.fma_peak(ndl.int64)
+    with pytest.raises(ValueError, match="fma_peak: 0 threads is less than 1"):
+        ndl.cpu.fma_peak(threads=0)
+    with pytest.raises(ValueError, match="100 bytes are too few for 2 threads; at least 16384"):
+        ndl.cpu.copy_bandwidth(100, 2)
+    with pytest.raises(ValueError, match="read_bandwidth: -8 bytes are too few for 1 thread"):
+        ndl.cpu.read_bandwidth(-8)
