@@ -259,4 +259,5 @@ PYBIND11_MODULE(_core, m) {
   bind_ops(m);
   bind_nn(m);
   bind_models(m);
+  bind_ladders(m);
 }

@@ -99,6 +99,34 @@ def bench(
     raise typer.Exit(run_bench(suites or [], json))
 
 
+@app.command(epilog="Example: ./course ladder matmul --size 512 --svg roofline.svg")
+def ladder(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="matmul, softmax or sum; none: all.", show_default=False),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="matmul: n of (n, n) x (n, n); softmax: rows of 1024; sum: elements.",
+            show_default="1024, 8192, 1048576",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the last rung.", show_default="all cores")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the roofline into this file.")] = None,
+) -> None:
+    """Climb from a kernel's first version to the library's: checked, timed, under the roofline.
+
+    The last rung is the kernel that the library calls. Nothing else should run meanwhile.
+    """
+    from .ladder.command import ladder as run_ladder
+
+    run_ladder(console, name, size, threads, json, svg)
+
+
 @app.command(
     epilog="Example: ./course train --text book.txt --minutes 10 --out models/book   "
     "Later: ./course train --resume --out models/book"

@@ -15,7 +15,7 @@ from course.paths import ROOT
 from course.serving import command
 
 COMMANDS = [
-    *["demo", "test", "train", "serve", "build", "doctor"],
+    *["demo", "test", "train", "serve", "build", "doctor", "bench", "ladder"],
     *["status", "lesson", "check", "calendar"],
     *["unlock", "use", "grade", "submit", "release", "prove"],
 ]
@@ -58,6 +58,11 @@ def test_help_of_every_command_has_an_example(name: str) -> None:
         (["test", "no-such-suite"], "The suites are: layers unit"),
         (["serve", "--model", "no-such-folder"], "no-such-folder"),
         (["demo", "--json", "no-such-folder/x.json"], "there is no folder"),
+        (["ladder", "sort"], "The ladders are: matmul, softmax, sum"),
+        (["ladder", "--svg", "x.svg"], "name it: matmul, softmax, sum"),
+        (["ladder", "sum", "--size", "0"], "--size 0: want at least 1"),
+        (["ladder", "sum", "--threads", "-1"], "--threads -1: want at least 1"),
+        (["ladder", "sum", "--json", "no-such-folder/x.json"], "there is no folder"),
         (["lesson", "99"], "There is no lesson 99 in this tree"),
         (["check", "99"], "There is no lesson 99 in this tree"),
         (["calendar", "--first-day", "soon"], "want a date such as"),

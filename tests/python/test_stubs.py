@@ -11,8 +11,8 @@ from conftest import ROOT
 import needle as ndl
 from needle import _core, _stubs
 
-MODULES = ["", ".autograd", ".cpu", ".cuda", ".data", ".nn", ".nn.init", ".nn.utils", ".optim",
-           ".optim.lr_scheduler", ".text", ".transformer"]  # fmt: skip
+MODULES = ["", ".autograd", ".cpu", ".cuda", ".data", ".ladder", ".nn", ".nn.init", ".nn.utils",
+           ".optim", ".optim.lr_scheduler", ".text", ".transformer"]  # fmt: skip
 
 
 STUBS = _stubs.generate()

@@ -5,6 +5,7 @@
 
 #include "needle/array/error.h"
 #include "needle/backend/cpu/cpu.h"
+#include "needle/backend/ladder.h"
 #include "needle/backend/registry.h"
 
 namespace needle {
@@ -13,14 +14,17 @@ namespace needle {
 namespace sse2 {
 extern const Kernels table;
 extern const Probes probes;
+extern const Ladders ladders;
 }  // namespace sse2
 namespace avx2 {
 extern const Kernels table;
 extern const Probes probes;
+extern const Ladders ladders;
 }  // namespace avx2
 namespace avx512 {
 extern const Kernels table;
 extern const Probes probes;
+extern const Ladders ladders;
 }  // namespace avx512
 
 namespace {
@@ -29,6 +33,7 @@ struct Isa {
   const char* name;
   const Kernels* table;
   const Probes* probes;
+  const Ladders* ladders;
   bool (*supported)();
 };
 
@@ -36,18 +41,18 @@ struct Isa {
 // also asks the operating system (xgetbv) whether it saves the wide registers.
 const Isa kIsas[] = {
 #ifdef NEEDLE_HAS_AVX512
-    {"avx512", &avx512::table, &avx512::probes,
+    {"avx512", &avx512::table, &avx512::probes, &avx512::ladders,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
      }},
 #endif
 #ifdef NEEDLE_HAS_AVX2
-    {"avx2", &avx2::table, &avx2::probes,
+    {"avx2", &avx2::table, &avx2::probes, &avx2::ladders,
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
 #ifdef NEEDLE_HAS_SSE2
-    {"sse2", &sse2::table, &sse2::probes, [] { return true; }},
+    {"sse2", &sse2::table, &sse2::probes, &sse2::ladders, [] { return true; }},
 #endif
 };
 
@@ -73,6 +78,7 @@ const Isa& chosen() {
 
 const Kernels& cpu_kernels() { return *chosen().table; }
 const Probes& cpu_probes() { return *chosen().probes; }
+const Ladders& ladders() { return *chosen().ladders; }
 const char* cpu_isa() { return chosen().name; }
 
 }  // namespace needle

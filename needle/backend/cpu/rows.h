@@ -127,6 +127,7 @@ template <class T>
     Vec<T> sum[4] = {Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0))};
     int64_t j = i;
     for (; j + 4 * kWidth<T> <= i + m; j += 4 * kWidth<T>) {
+#pragma GCC unroll 4  // else the sums are kept in memory
       for (int u = 0; u < 4; ++u) sum[u] += Vec<T>::load_unaligned(x + j + u * kWidth<T>);
     }
     vectors<T>(i + m - j, [&](auto load, auto) { sum[0] += load(x + j, T(0)); });

@@ -15,12 +15,15 @@ from . import debian, venv
 from .build import build
 from .steps import SetupError
 
-NEED_BUILD = {"demo", "test", "train", "serve", "bench", "grade", "prove"}
+NEED_BUILD = {"demo", "test", "train", "serve", "bench", "grade", "prove", "ladder"}
 # These run the programs alone: the C++ tests need not be compiled for them.
-RUN_ONLY = {"demo", "train", "serve", "grade", "prove"}
+RUN_ONLY = {"demo", "train", "serve", "grade", "prove", "ladder"}
 PROGRAMS = ["needle-serve", f"python/_core{sysconfig.get_config_var('EXT_SUFFIX')}"]
 # The Python packages beyond those that every command needs.
-NEED = {"test": "test", "bench": "oracle", "grade": "oracle", "prove": "oracle"}
+NEED = {
+    **{"test": "test", "bench": "oracle", "grade": "oracle", "prove": "oracle"},
+    **{"ladder": "oracle"},
+}
 HELP = {"-h", "--help"}
 
 
