@@ -294,3 +294,13 @@ def test_openblas_agrees_and_a_missing_one_is_named(monkeypatch, rng):
     monkeypatch.setattr(openblas, "LIBRARY", Path("/no/such/library"))
     with pytest.raises(CourseError, match="apt-get install libopenblas0-pthread"):
         openblas.OpenBLAS()
+
+
+def test_the_lesson_shows_the_stored_run():
+    folder = ROOT / "lessons" / "04-hardware"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    for found in result.read(folder / "measured.json"):
+        for line in found.lines:
+            start = re.escape(f"| {line.name} | {line.idea} | ")
+            row = rf"{start}[\d.]+ \| {line.rate:.1f} "
+            assert re.search(row, text), f"{found.ladder} {line.name}: {line.rate:.1f} {found.unit}"

@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSONS = ["01-introduction", "02-foundations", "03-autodiff"]
+LESSONS = ["01-introduction", "02-foundations", "03-autodiff", "04-hardware"]
 TEXTS = sorted([*(ROOT / "lessons").glob("*/README.md"), ROOT / "homework/hw1/README.md"])
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -33,7 +33,7 @@ def window(found: Result) -> Window:
     limits = found.limits
     ridge = limits.peak / min(limits.bandwidth.values())
     return Window(
-        min(x) / 2, max(4 * max(x), 1.3 * ridge), min(y) / 2, max(limits.peak_all / 1e9, *y) * 1.6
+        min(x) / 4, max(4 * max(x), 1.3 * ridge), min(y) / 2, max(limits.peak_all / 1e9, *y) * 1.6
     )
 
 
@@ -121,27 +121,28 @@ def _powers(low: float, high: float, base: int = 10) -> list[float]:
 def draw(found: Result, axes: Any) -> None:
     """Draws roofs and rungs into the axes of a matplotlib figure."""
     frame, limits = window(found), found.limits
+    axes.set(xscale="log", yscale="log")
+    axes.set(xlim=(frame.left, frame.right), ylim=(frame.bottom, frame.top))
     colours = dict(zip(limits.bandwidth, ["#2b6cb0", "#2f855a", "#c05621", "#718096"], strict=True))
     for level, colour in colours.items():
         bandwidth = limits.bandwidth[level]
         x = [frame.left, limits.peak / bandwidth]
         axes.plot(x, [roof(found, level, at) for at in x], color=colour, linewidth=1.2)
-        low = max(frame.left, frame.bottom * 1e9 / bandwidth) * 1.08
-        axes.annotate(
-            f"{level}, {bandwidth / 1e9:.0f} GB/s", (low, roof(found, level, low)), (0, 4),
-            textcoords="offset points", color=colour, fontsize=8, rotation=0,
+        low = max(frame.left, frame.bottom * 1e9 / bandwidth) * 1.05
+        axes.text(
+            low, roof(found, level, low) * 1.06, f"{level}, {bandwidth / 1e9:.0f} GB/s", fontsize=8,
+            color=colour, rotation=math.degrees(math.atan(bandwidth / 1e9)),
+            rotation_mode="anchor", transform_rotates_text=True,
         )  # fmt: skip
     start = limits.peak / max(limits.bandwidth.values())
     axes.plot([start, frame.right], [limits.peak / 1e9] * 2, color="black", linewidth=1.2)
-    axes.text(frame.right, limits.peak / 1e9 * 0.97, f"one thread: {limits.peak / 1e9:.0f}",
-              ha="right", va="top", fontsize=8)  # fmt: skip
+    axes.text(frame.right, limits.peak / 1e9 * 1.05, f"one thread: {limits.peak / 1e9:.0f}",
+              ha="right", va="bottom", fontsize=8)  # fmt: skip
     if limits.threads > 1:
         axes.plot([start, frame.right], [limits.peak_all / 1e9] * 2, color="black", linestyle=":")
         axes.text(frame.right, limits.peak_all / 1e9 * 1.05, ha="right", va="bottom", fontsize=8,
                   s=f"{limits.threads} threads: {limits.peak_all / 1e9:.0f}")  # fmt: skip
     _draw_rungs(found, axes)
-    axes.set(xlim=(frame.left, frame.right), ylim=(frame.bottom, frame.top))
-    axes.set(xscale="log", yscale="log")
     axes.set_xlabel("FLOP per byte loaded or stored")
     axes.set_ylabel("GFLOP/s")
     ticks = _powers(frame.left, frame.right, base=2)

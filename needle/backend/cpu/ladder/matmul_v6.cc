@@ -2,7 +2,7 @@
 //
 // What a tile reads is now consecutive: no line holds a number that is not wanted, no two lines
 // want the same place, and a panel lies in few pages. Copying costs 2 (1 / m + 1 / n) of the FLOPs
-// or so. Found: 88 GFLOP/s, 87 % of the roof, as much as OpenBLAS.
+// or so. Found: 79 to 88 GFLOP/s, about 80 % of the roof, as much as OpenBLAS in the same run.
 #include "needle/backend/cpu/ladder/tile.h"
 
 namespace needle::NEEDLE_ISA {

@@ -1,7 +1,7 @@
 // softmax v3: all three passes over one row, then the next row.  (Lesson 04)
 //
 // The core loads and stores the same 20 bytes, but 12 of them come from L1: 8 are left for the
-// memory. Found: 1.15 times v2 on one thread. The exponential is the larger part; what is saved of
+// memory. Found: 1.2 times v2 on one thread. The exponential is the larger part; what is saved of
 // the memory helps when several threads share it.
 #include "needle/backend/cpu/ladder/softmax_row.h"
 

@@ -1,6 +1,7 @@
 // sum v3: one sum, but of vectors.  (Lesson 04)
 //
-// 8 elements in a step (AVX2), which waits for the step before: 8 times v1, 34 GB/s. Found: 33.
+// 8 elements in a step (AVX2), which waits for the step before: 8 times v1, 34 GB/s. Found: 31 to
+// 33.
 #include "needle/backend/cpu/ladder/rungs.h"
 
 namespace needle::NEEDLE_ISA {
