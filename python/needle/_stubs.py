@@ -31,7 +31,10 @@ Shape: typing.TypeAlias = int | collections.abc.Sequence[int]
 Axes: typing.TypeAlias = int | collections.abc.Sequence[int] | None
 AnyDType: typing.TypeAlias = DType | str | type | numpy.dtype
 AnyDevice: typing.TypeAlias = device | str"""
-ARRAYS = ("DType", "Generator", "HookHandle", "NDArray", "Node", "Tensor", "device")
+ARRAYS = (
+    *("DType", "Generator", "HookHandle", "MatmulRung", "NDArray", "Node"),
+    *("SoftmaxRung", "SumRung", "Tensor", "device"),
+)
 
 # Made by Python itself, or told by the base class.
 _HIDDEN = {

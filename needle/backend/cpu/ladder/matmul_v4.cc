@@ -1,8 +1,9 @@
 // matmul v4: a tile of C stays in registers.  (Lesson 04)
 //
 // 6 x 2 vectors of sums; a step of p loads 6 numbers of A and 2 vectors of B for 192 FLOPs (AVX2):
-// 0.46 bytes per FLOP. The loads are no longer the limit; the roof is the multiply-adds. Found: 47
-// GFLOP/s, half of that. The numbers that a tile loads are not near: k rows of B, one line of each.
+// 0.46 bytes per FLOP. The loads are no longer the limit; the roof is the multiply-adds. Found: 38
+// to 48 GFLOP/s, less than half of that. The numbers that a tile loads are not near: k rows of B,
+// one line of each.
 #include "needle/backend/cpu/ladder/tile.h"
 
 namespace needle::NEEDLE_ISA {

@@ -2,8 +2,9 @@
 //
 // Only kDepth rows of B and kRows rows of A are gone through before they are used again: the bytes
 // per FLOP are those of v4, but they come from L1 and L2. C is loaded and stored once for each
-// block: 4 bytes for kDepth FLOPs. Found: 57 GFLOP/s. For n = 1024 the rows of B are 4096 bytes
-// apart: all their lines want the same places of the cache. For n = 1040 they do not: 79 GFLOP/s.
+// block: 4 bytes for kDepth FLOPs. Found: 52 to 57 GFLOP/s. For n = 1024 the rows of B are 4096
+// bytes apart: all their lines want the same places of the cache. For n = 1040 they do not: 79
+// GFLOP/s.
 #include "needle/backend/cpu/ladder/tile.h"
 
 namespace needle::NEEDLE_ISA {
