@@ -115,14 +115,12 @@ def rows() -> list[Row]:
                 f"python, {case}": partial(run, ndl, shape, OPS),
                 f"c++, {case}": partial(program.run, shape, OPS),
             },
-            partial(run, torch, shape, OPS),
-            "PyTorch, Python",
+            {"PyTorch, Python": partial(run, torch, shape, OPS)},
         )
         out += compare(
             "autograd",
             {f"peak memory, {case}": partial(measured_apart, "needle", shape)},
-            partial(measured_apart, "torch", shape),
-            "PyTorch, Python",
+            {"PyTorch, Python": partial(measured_apart, "torch", shape)},
             unit="bytes/node",
             scale=1,
         )

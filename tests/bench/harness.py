@@ -6,8 +6,10 @@ figure is the median of the turns, and the ratio is the median of the ratios of 
 """
 
 import argparse
+import ctypes
 import json
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -31,6 +33,9 @@ class Row:
     peer_name: str
     unit: str
     ratio: float
+    # What needle reached of the machine's limit (multiply-adds, or copied bytes), measured in the
+    # same run; None where the case has none.
+    fraction_of_limit: float | None = None
 
 
 def peer(module: str, install: str) -> ModuleType:
@@ -44,45 +49,106 @@ def peer(module: str, install: str) -> ModuleType:
 def compare(
     suite: str,
     cases: dict[str, Callable[[], float]],
-    other: Callable[[], float],
-    peer_name: str,
+    peers: dict[str, Callable[[], float]],
     *,
     unit: str = "ms",
     scale: float = 1e3,
     turns: int = 5,
+    least: Callable[[], float] | None = None,
+    settle: float = 0,
 ) -> list[Row]:
-    """Lets needle's `cases` and the peer take turns; a row for every case.
+    """Lets needle's `cases` and the peers take turns; a row for every case, against the best peer.
 
     Each call does the work once and returns its cost, less being better; `scale` turns that
-    (seconds) into `unit`. A first turn does not count.
+    (seconds) into `unit`. `least` measures the cost that the machine allows, for
+    fraction_of_limit. A first turn does not count. Before each call `settle` seconds pass: threads
+    of a library that has just run go on looking for work for a while, and hold up the next one.
     """
-    costs: list[tuple[list[float], float]] = []
-    for _ in range(turns + 1):
-        costs.append(([run() for run in cases.values()], other()))
+
+    def cost(run: Callable[[], float]) -> float:
+        time.sleep(settle)
+        return run()
+
+    turns_of_all = [
+        (
+            [cost(run) for run in cases.values()],
+            [cost(run) for run in peers.values()],
+            cost(least) if least else None,
+        )
+        for _ in range(turns + 1)
+    ][1:]
+    medians = [statistics.median(p[i] for _, p, _ in turns_of_all) for i in range(len(peers))]
+    best = medians.index(min(medians))
     rows = []
     for i, case in enumerate(cases):
-        pairs = [(ours[i], theirs) for ours, theirs in costs[1:]]
         rows.append(
             Row(
                 suite,
                 case,
-                statistics.median(n for n, _ in pairs) * scale,
-                statistics.median(p for _, p in pairs) * scale,
-                peer_name,
+                statistics.median(n[i] for n, _, _ in turns_of_all) * scale,
+                medians[best] * scale,
+                list(peers)[best],
                 unit,
-                statistics.median(p / n for n, p in pairs),
+                statistics.median(p[best] / n[i] for n, p, _ in turns_of_all),
+                statistics.median(low / n[i] for n, _, low in turns_of_all) if least else None,
             )
         )
     return rows
 
 
+def timed(run: Callable[[], object], seconds: float = 0.02) -> Callable[[], float]:
+    """The seconds of one run(), from so many in a row that they take about `seconds`."""
+    start = time.perf_counter()
+    run()
+    repeats = 1
+    while (once := (time.perf_counter() - start) / repeats) * repeats < seconds / 4:
+        repeats *= 2
+        start = time.perf_counter()
+        for _ in range(repeats):
+            run()
+    repeats = max(1, round(seconds / once))
+
+    def cost() -> float:
+        start = time.perf_counter()
+        for _ in range(repeats):
+            run()
+        return (time.perf_counter() - start) / repeats
+
+    return cost
+
+
+def keep_memory() -> None:
+    """The C library keeps freed memory, as needle's pool does: no peer pays for fresh pages."""
+    m_trim_threshold, m_mmap_max = -1, -4
+    libc = ctypes.CDLL(None)
+    libc.mallopt(m_mmap_max, 0)
+    libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
 def show(rows: list[Row]) -> None:
-    """The rows as a table on the terminal."""
+    """The rows as a table on the terminal, and what they come to."""
+    limited = any(r.fraction_of_limit is not None for r in rows)
     table = Table("suite", "case", "needle", "peer", "", "unit", "ratio")
+    if limited:
+        table.add_column("of limit")
     for r in rows:
-        table.add_row(r.suite, r.case, f"{r.needle:.4g}", f"{r.peer:.4g}", r.peer_name, r.unit,
-                      f"{r.ratio:.2f}")  # fmt: skip
-    Console().print(table)
+        cells = [r.suite, r.case, f"{r.needle:.4g}", f"{r.peer:.4g}", r.peer_name, r.unit,
+                 f"{r.ratio:.2f}"]  # fmt: skip
+        if limited:
+            cells.append("" if r.fraction_of_limit is None else f"{r.fraction_of_limit:.0%}")
+        table.add_row(*cells)
+    table.columns[1].no_wrap = True
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    console.print(table)
+    lowest = min(rows, key=lambda r: r.ratio)
+    mean = statistics.geometric_mean(r.ratio for r in rows)
+    console.print(
+        f"{len(rows)} cases: ratio {mean:.2f} in the geometric mean, "
+        f"lowest {lowest.ratio:.2f} ({lowest.case})",
+        highlight=False,
+    )
 
 
 def main(rows: Callable[[], list[Row]]) -> None:

@@ -125,8 +125,7 @@ def rows() -> list[Row]:
         out += compare(
             "train-small",
             {case: needle.seconds_per_step},
-            other.seconds_per_step,
-            "PyTorch",
+            {"PyTorch": other.seconds_per_step},
             turns=9,
         )
         a = Training(Needle(), make, shape).test_accuracy()

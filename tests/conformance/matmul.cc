@@ -83,6 +83,33 @@ TEST_CASE("matmul at block edges") {
   });
 }
 
+TEST_CASE("matmul of few rows or columns") {
+  for_each_device(&Kernels::matmul, "matmul", [](Device device) {
+    for (DType dtype : kFloating) {
+      for (int64_t few : {1, 2, 3, 4, 5, 8, 9, 16, 17}) {
+        for (Layout b : {Layout::compact, Layout::transposed}) {
+          check(device, dtype, {}, few, 77, 301, {Layout::compact, b});
+          check(device, dtype, {}, 77, few, 301, {b, Layout::compact});
+          check(device, dtype, {}, few, 530, 263, {Layout::compact, b, Layout::transposed});
+          check(device, dtype, {}, few, 530, 263, {Layout::transposed, b});
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("matmul in several blocks") {
+  for_each_device(&Kernels::matmul, "matmul", [](Device device) {
+    for (DType dtype : kFloating) {
+      for (Layout a : {Layout::compact, Layout::transposed, Layout::padded}) {
+        for (Layout b : {Layout::compact, Layout::transposed, Layout::padded}) {
+          check(device, dtype, {}, 261, 147, 803, {a, b});
+        }
+      }
+    }
+  });
+}
+
 TEST_CASE("matmul in every layout") {
   for_each_device(&Kernels::matmul, "matmul", [](Device device) {
     for (DType dtype : kFloating) {

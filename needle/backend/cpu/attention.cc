@@ -24,11 +24,6 @@ template <class T>
   return {m.data + row * m.row, m.row, m.column};
 }
 
-template <class T>
-[[gnu::always_inline]] inline Matrix<const T> transposed(Matrix<const T> m) {
-  return {m.data, m.column, m.row};
-}
-
 struct Sizes {
   int64_t heads, group, queries, keys, d;
   bool causal;

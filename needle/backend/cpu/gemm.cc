@@ -5,38 +5,39 @@
 // so each step loads kRows + kColumns numbers for kRows * kColumns multiply-adds.
 #include "needle/backend/cpu/gemm.h"
 
+#include "needle/backend/cpu/panels.h"
+#include "needle/backend/machine.h"
+
 namespace needle::NEEDLE_ISA {
 namespace {
 
-// With 32 registers: 14 x 2 accumulators, 2 of B, 1 of A. With 16: 6 x 2, 2, 1.
-constexpr bool kManyRegisters = sizeof(Vec<float>) == 64;
-constexpr int kRows = kManyRegisters ? 14 : 6;
-template <class T>
-constexpr int kColumns = 2 * static_cast<int>(kWidth<T>);
-
-constexpr int64_t kBlockK = 256;         // kRows x kBlockK of A stays in L1
-constexpr int64_t kBlockM = kRows * 12;  // kBlockM x kBlockK of A stays in L2
-constexpr int64_t kBlockN = 2048;        // kBlockK x kBlockN of B stays in L3
-
-/// C[R][kColumns] (+)= A B for one tile. a: k steps of kRows numbers; b: k steps of kColumns.
+/// C[R][kColumns] (+)= A B for one tile. Element (i, p) of A at a[i * a_row + p * a_step], row p of
+/// B at b + p * b_step.
 template <class T, int R>
-void tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, bool accumulate) {
+void tile(int64_t k, const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, T* c,
+          int64_t c_row, bool accumulate) {
   using V = Vec<T>;
   constexpr int64_t w = kWidth<T>;
   V sum[R][2];
 #pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) sum[i][0] = sum[i][1] = V(T(0));
+  for (int i = 0; i < R; ++i) {
+    sum[i][0] = sum[i][1] = V(T(0));
+    // C may come from far away, and is not wanted before k has run through.
+    __builtin_prefetch(c + i * c_row);
+    __builtin_prefetch(c + i * c_row + 2 * w - 1);
+  }
+#pragma GCC unroll 4
   for (int64_t p = 0; p < k; ++p) {
-    const V b0 = V::load_aligned(b);
-    const V b1 = V::load_aligned(b + w);
+    const V b0 = V::load_unaligned(b);
+    const V b1 = V::load_unaligned(b + w);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
-      const V ai(a[i]);
+      const V ai(a[i * a_row]);
       sum[i][0] = fma<T>(ai, b0, sum[i][0]);
       sum[i][1] = fma<T>(ai, b1, sum[i][1]);
     }
-    a += kRows;
-    b += kColumns<T>;
+    a += a_step;
+    b += b_step;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
@@ -51,77 +52,39 @@ void tile(int64_t k, const T* a, const T* b, T* c, int64_t c_row, bool accumulat
 }
 
 template <class T>
-using Tile = void (*)(int64_t, const T*, const T*, T*, int64_t, bool);
+using Tile = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool);
 
 /// tile<T, rows>, for rows in 1 ... kRows: the last panel of A does no more work than it has rows.
 template <class T, int... I>
-Tile<T> tile_of(int64_t rows, std::integer_sequence<int, I...>) {
+Tile<T> tile_of(int64_t rows, std::integer_sequence<int, I...> /*rows - 1*/) {
   static constexpr Tile<T> tiles[] = {tile<T, I + 1>...};
   return tiles[rows - 1];
 }
 
-/// Panels of kRows rows of A, k-major: what tile() reads is consecutive.
+/// One block: A (m, k) times B (k, n) into C. `last` is the panel of the columns of B that do not
+/// fill one.
 template <class T>
-void pack_a(int64_t m, int64_t k, Matrix<const T> a, T* out) {
-  for (int64_t i = 0; i < m; i += kRows, out += kRows * k) {
-    const int64_t rows = least(kRows, m - i);
-    if (a.row == 1) {
-      for (int64_t p = 0; p < k; ++p) {
-        const T* from = a.data + i + p * a.column;
-        for (int64_t r = 0; r < rows; ++r) out[p * kRows + r] = from[r];
-      }
-    } else {
-      for (int64_t r = 0; r < rows; ++r) {
-        const T* from = a.data + (i + r) * a.row;
-        for (int64_t p = 0; p < k; ++p) out[p * kRows + r] = from[p * a.column];
-      }
-    }
-  }
-}
-
-/// Panels of kColumns columns of B, k-major; missing columns are zeros.
-template <class T>
-void pack_b(int64_t n, int64_t k, Matrix<const T> b, T* out) {
+void multiply_block(int64_t m, int64_t n, int64_t k, Panels<T> a, Panels<T> b, const T* last,
+                    Matrix<T> c, bool accumulate) {
   constexpr int64_t width = kColumns<T>;
-  for (int64_t j = 0; j < n; j += width, out += width * k) {
-    const int64_t columns = least(width, n - j);
-    if (b.column == 1 && columns == width) {
-      for (int64_t p = 0; p < k; ++p) {
-        std::memcpy(out + p * width, b.data + p * b.row + j, width * sizeof(T));
-      }
-    } else if (columns == width) {
-      const T* from = b.data + j * b.column;
-      for (int64_t p = 0; p < k; ++p, from += b.row) {
-#pragma GCC unroll 32
-        for (int64_t c = 0; c < width; ++c) out[p * width + c] = from[c * b.column];
-      }
-    } else {
-      for (int64_t c = 0; c < width; ++c) {
-        const T* from = b.data + (j + c) * b.column;
-        for (int64_t p = 0; p < k; ++p) out[p * width + c] = c < columns ? from[p * b.row] : T(0);
-      }
-    }
-  }
-}
-
-/// One block: packed A (m, k) times packed B (k, n) into C.
-template <class T>
-void multiply_block(int64_t m, int64_t n, int64_t k, const T* a, const T* b, Matrix<T> c,
-                    bool accumulate) {
-  constexpr int64_t width = kColumns<T>;
+  constexpr std::make_integer_sequence<int, kRows> kAll{};
   for (int64_t j = 0; j < n; j += width) {
     const int64_t columns = least(width, n - j);
+    const bool whole = columns == width;
+    const T* b_panel = whole ? b.data + j / width * b.panel : last;
+    const int64_t b_step = whole ? b.step : width;
     for (int64_t i = 0; i < m; i += kRows) {
       const int64_t rows = least(kRows, m - i);
-      const Tile<T> run = tile_of<T>(rows, std::make_integer_sequence<int, kRows>{});
+      const Tile<T> run = tile_of<T>(rows, kAll);
+      const T* a_panel = a.data + i / kRows * a.panel;
       T* out = c.data + i * c.row + j;
-      if (columns == width) {
-        run(k, a + i * k, b + j * k, out, c.row, accumulate);
+      if (whole) {
+        run(k, a_panel, a.row, a.step, b_panel, b_step, out, c.row, accumulate);
         continue;
       }
       // The tile hangs over C's right edge: compute it aside.
       alignas(64) T aside[kRows * width];
-      run(k, a + i * k, b + j * k, aside, width, false);
+      run(k, a_panel, a.row, a.step, b_panel, b_step, aside, width, false);
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t s = 0; s < columns; ++s) {
           T& element = out[r * c.row + s];
@@ -130,6 +93,32 @@ void multiply_block(int64_t m, int64_t n, int64_t k, const T* a, const T* b, Mat
       }
     }
   }
+}
+
+int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/// n in equal pieces of about `most` at most, each a multiple of `step`: the length of a piece.
+int64_t even_piece(int64_t n, int64_t most, int64_t step) {
+  const int64_t pieces = most < step ? (n + step - 1) / step : (n + most - 1) / most;
+  return round_up((n + pieces - 1) / pieces, step);
+}
+
+/// How much of A, B and k is worked on at a time.
+struct Blocks {
+  int64_t m, n, k;
+};
+
+/// A panel of B (k x kColumns) takes three quarters of L1, a block of A (m x k) half of L2, a block
+/// of B (k x n) a quarter of L3; the rest is for what streams through. A longer k reads and writes C
+/// less often, a shorter one leaves the panel more room: on the way from half of L1 to all of it
+/// nothing else changed the speed by more than two percent.
+template <class T>
+Blocks blocks_for(int64_t m, int64_t n, int64_t k) {
+  const Caches& cache = caches();
+  constexpr int64_t item = sizeof(T);
+  const int64_t depth = even_piece(k, cache.l1 * 3 / 4 / (kColumns<T> * item), 4);
+  return {even_piece(m, cache.l2 / 2 / (depth * item), kRows),
+          even_piece(n, cache.l3 / 4 / (depth * item), kColumns<T>), depth};
 }
 
 }  // namespace
@@ -143,22 +132,44 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b,
     }
   }
   if (m == 0 || n == 0 || k == 0) return;
-  const int64_t block_n = least(n, kBlockN);
-  const int64_t block_k = least(k, kBlockK);
-  const int64_t padded = (block_n + kColumns<T> - 1) / kColumns<T> * kColumns<T>;
-  const int64_t block_m = least((m + kRows - 1) / kRows * kRows, kBlockM);
-  T* packed_b = static_cast<T*>(scratch(0, padded * block_k * sizeof(T)));
-  T* packed_a = static_cast<T*>(scratch(1, block_m * block_k * sizeof(T)));
+  constexpr int64_t width = kColumns<T>;
+  constexpr int64_t item = sizeof(T);
+  // What fits into L2 as it lies there is not worth a copy, unless the rows of B that a tile reads
+  // are a round number of bytes apart and compete for a few places in L1.
+  const int64_t half = caches().l2 / 2;
+  const bool a_stays = m * k * item <= half && a.column == 1;
+  const bool crowded = b.row * item % 256 == 0 && k > 64;
+  const bool b_stays = n * k * item <= half && b.column == 1 && !crowded;
+  const Blocks block = a_stays && b_stays ? Blocks{m, n, k} : blocks_for<T>(m, n, k);
+  const int64_t b_columns = b_stays ? width : round_up(block.n, width);
+  const int64_t a_rows = a_stays ? 0 : round_up(block.m, kRows);
+  T* packed_b = static_cast<T*>(scratch(0, b_columns * block.k * item));
+  T* packed_a = static_cast<T*>(scratch(1, (a_rows * block.k + kWidth<T>)*item));
 
-  for (int64_t j = 0; j < n; j += kBlockN) {
-    const int64_t columns = least(kBlockN, n - j);
-    for (int64_t p = 0; p < k; p += kBlockK) {
-      const int64_t depth = least(kBlockK, k - p);
-      pack_b<T>(columns, depth, {b.data + p * b.row + j * b.column, b.row, b.column}, packed_b);
-      for (int64_t i = 0; i < m; i += kBlockM) {
-        const int64_t rows = least(kBlockM, m - i);
-        pack_a<T>(rows, depth, {a.data + i * a.row + p * a.column, a.row, a.column}, packed_a);
-        multiply_block<T>(rows, columns, depth, packed_a, packed_b,
+  for (int64_t j = 0; j < n; j += block.n) {
+    const int64_t columns = least(block.n, n - j);
+    const int64_t whole = columns / width * width;
+    for (int64_t p = 0; p < k; p += block.k) {
+      const int64_t depth = least(block.k, k - p);
+      const Matrix<const T> b_block{b.data + p * b.row + j * b.column, b.row, b.column};
+      Panels<T> b_panels{b_block.data, width, 1, b.row};
+      const T* last = packed_b;
+      if (!b_stays) {
+        pack_b<T>(columns, depth, b_block, packed_b);
+        b_panels = {packed_b, width * depth, 1, width};
+        last = packed_b + whole * depth;
+      } else if (whole < columns) {
+        pack_columns<T>(columns - whole, depth, {b_block.data + whole, b.row, 1}, packed_b);
+      }
+      for (int64_t i = 0; i < m; i += block.m) {
+        const int64_t rows = least(block.m, m - i);
+        const Matrix<const T> a_block{a.data + i * a.row + p * a.column, a.row, a.column};
+        Panels<T> a_panels{a_block.data, kRows * a.row, a.row, a.column};
+        if (!a_stays) {
+          pack_a<T>(rows, depth, a_block, packed_a);
+          a_panels = {packed_a, kRows * depth, 1, kRows};
+        }
+        multiply_block<T>(rows, columns, depth, a_panels, b_panels, last,
                           {c.data + i * c.row + j, c.row, 1}, accumulate || p > 0);
       }
     }

@@ -12,10 +12,20 @@ struct Matrix {
   int64_t row, column;  // strides in elements
 };
 
+template <class T>
+[[gnu::always_inline]] inline Matrix<T> transposed(Matrix<T> m) {
+  return {m.data, m.column, m.row};
+}
+
 /// C (m, n) = A (m, k) B (k, n), or += with `accumulate`. One thread; C's columns are compact
 /// (c.column == 1). Uses scratch buffers 0 and 1 of this thread.
 template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
           bool accumulate);
+
+/// C = A B for an A of few rows, several threads: B is read once, as it lies in memory, and nothing
+/// is packed. False, with nothing done, if the operands are not of a kind for which that is fast.
+template <class T>
+bool thin(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c);
 
 }  // namespace needle::NEEDLE_ISA

@@ -1,46 +1,23 @@
-// matmul: batches, threads, and the shapes that are too thin for packing.  (Lesson 04)
-#include "needle/backend/cpu/gemm.h"
+// matmul: batches and threads.  (Lesson 04)
+#include "needle/backend/cpu/panels.h"
 #include "needle/backend/cpu/rows.h"
 
 namespace needle::NEEDLE_ISA {
 namespace {
 
-/// Rows of x times a matrix whose columns are compact in memory (a transposed weight): one dot
-/// product per result. Bound by reading the matrix once, so nothing is packed.
-template <class T>
-void row_times_columns(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b,
-                       Matrix<T> c) {
-  parallel_for(n, 1 + 65536 / (k + 1), [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; ++j) {
-      const T* column = b.data + j * b.column;
-      for (int64_t i = 0; i < m; ++i) {
-        const T* row = a.data + i * a.row;
-        Vec<T> sum[4] = {Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0))};
-        int64_t p = 0;
-        for (; p + 4 * kWidth<T> <= k; p += 4 * kWidth<T>) {
-          for (int u = 0; u < 4; ++u) {
-            sum[u] = fma<T>(Vec<T>::load_unaligned(row + p + u * kWidth<T>),
-                            Vec<T>::load_unaligned(column + p + u * kWidth<T>), sum[u]);
-          }
-        }
-        vectors<T>(k - p, [&](auto load, auto) {
-          sum[0] = fma<T>(load(row + p, T(0)), load(column + p, T(0)), sum[0]);
-        });
-        c.data[i * c.row + j * c.column] = hsum<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
-      }
-    }
-  });
-}
+constexpr int64_t kFlopsPerThread = 500000;  // at least; below, waking a thread costs more
 
 template <class T>
 void multiply(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c) {
-  constexpr int64_t kFewRows = 4;
-  if (m <= kFewRows && a.column == 1 && b.row == 1) return row_times_columns<T>(m, n, k, a, b, c);
-  // Threads share the longer side of C; each packs what it needs itself.
-  const int64_t work = 2 * m * n * k;
+  if (thin<T>(m, n, k, a, b, c)) return;
+  if (thin<T>(n, m, k, transposed(b), transposed(a), transposed(c))) return;
+  // Threads share the longer side of C, in whole tiles; each packs what it needs itself.
+  const int64_t tile = m >= n ? kRows : kColumns<T>;
   const int64_t side = m >= n ? m : n;
-  const int64_t grain = 1 + side * 500000 / (work + 1);  // half a million FLOPs per thread at least
-  parallel_for(side, grain < 16 ? 16 : grain, [&](int64_t begin, int64_t end) {
+  const int64_t tiles = (side + tile - 1) / tile;
+  const int64_t tile_flops = 2 * m * n * k / tiles + 1;
+  parallel_for(tiles, 1 + kFlopsPerThread / tile_flops, [&](int64_t first, int64_t last) {
+    const int64_t begin = first * tile, end = least(last * tile, side);
     if (m >= n) {
       gemm<T>(end - begin, n, k, {a.data + begin * a.row, a.row, a.column}, b,
               {c.data + begin * c.row, c.row, 1}, false);
@@ -75,7 +52,7 @@ void matmul_as(const View& a, const View& b, const View& out) {
                 {out.as<T>() + at[2], out.strides[last - 1], out.strides[last]});
   };
   // Many small products: a thread takes whole ones. Inside, multiply() does not cut again.
-  const int64_t grain = 1 + 500000 / (2 * m * n * k + 1);
+  const int64_t grain = 1 + kFlopsPerThread / (2 * m * n * k + 1);
   if (batch < max_pieces()) {
     for (int64_t i = 0; i < batch; ++i) one(i);
   } else {

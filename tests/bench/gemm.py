@@ -1,0 +1,79 @@
+"""Matrix products, against Debian's OpenBLAS and PyTorch; the better of the two counts.
+
+All of them are called from Python, which costs each about a microsecond a call, and write where
+they wrote before. The limit is the processor's multiply-adds.
+"""
+
+import numpy as np
+from course.openblas import OpenBLAS
+from harness import Row, compare, keep_memory, main, peer, timed
+
+import needle as ndl
+
+CUBES = [64, 96, 128, 256, 384, 512, 768, 1000, 1023, 1024, 1536, 2048]
+# Which operands are transposes of compact matrices, and how large.
+FORMS = [("A transposed", True, False), ("B transposed", False, True), ("both transposed", True, True)]  # fmt: skip
+FORM_SIZES = [256, 1024]
+OBLONG = [(4096, 64, 4096), (1, 4096, 4096), (16, 4096, 1024)]  # m, k, n
+BATCHES = [(64, 64, 64, 64)]  # batch, m, k, n
+THREADS = [1, 2]
+
+Case = tuple[str, np.ndarray, np.ndarray]
+
+
+def _random(*shape: int, dtype: str) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+
+
+def cases(dtype: str) -> list[Case]:
+    """Name and operands of every product."""
+    found: list[Case] = []
+    for n in CUBES:
+        found.append((f"{n}x{n}x{n}", _random(n, n, dtype=dtype), _random(n, n, dtype=dtype)))
+    for name, a_turned, b_turned in FORMS:
+        for n in FORM_SIZES:
+            a, b = _random(n, n, dtype=dtype), _random(n, n, dtype=dtype)
+            found.append((f"{n}x{n}x{n}, {name}", a.T if a_turned else a, b.T if b_turned else b))
+    for m, k, n in OBLONG:
+        found.append((f"{m}x{k}x{n}", _random(m, k, dtype=dtype), _random(k, n, dtype=dtype)))
+    for batch, m, k, n in BATCHES:
+        a, b = _random(batch, m, k, dtype=dtype), _random(batch, k, n, dtype=dtype)
+        found.append((f"{batch} of {m}x{k}x{n}", a, b))
+    return found
+
+
+def rows() -> list[Row]:
+    keep_memory()
+    torch = peer("torch", "pip install torch==2.13.0")
+    blas = OpenBLAS()
+    out: list[Row] = []
+    for threads in THREADS:
+        ndl.set_num_threads(threads)
+        torch.set_num_threads(threads)
+        blas.set_num_threads(threads)
+        for dtype in ("float32", "float64"):
+            for name, a, b in cases(dtype):
+                flops = 2.0 * a.size * b.shape[-1]
+                x, y = ndl.from_numpy(a), ndl.from_numpy(b)
+                ta, tb = torch.from_numpy(a), torch.from_numpy(b)
+                c = np.empty((*a.shape[:-1], b.shape[-1]), dtype)
+                peers = {
+                    "PyTorch": timed(
+                        lambda x=ta, y=tb, c=torch.from_numpy(c): torch.matmul(x, y, out=c)
+                    )
+                }  # noqa: E501
+                if a.ndim == 2:
+                    peers["OpenBLAS"] = timed(blas.product(a, b, c))
+                plural = "" if threads == 1 else "s"
+                out += compare(
+                    "gemm",
+                    {f"{dtype} {name}, {threads} thread{plural}": timed(lambda x=x, y=y: x @ y)},
+                    peers,
+                    least=lambda t=dtype, n=threads, f=flops: f / ndl.cpu.fma_peak(t, n),
+                    settle=0.05 if threads > 1 else 0,
+                )
+    return out
+
+
+if __name__ == "__main__":
+    main(rows)
