@@ -5,9 +5,10 @@
 namespace needle {
 namespace {
 
-constexpr const char* kNames[kBinaries] = {"add", "sub", "mul", "div", "pow", "maximum", "minimum"};
+constexpr const char* kBinaryNames[kBinaries] = {"add", "sub",     "mul",    "div",
+                                                 "pow", "maximum", "minimum"};
 
-const char* name_of(Binary kind) { return kNames[static_cast<int>(kind)]; }
+const char* name_of(Binary kind) { return kBinaryNames[static_cast<int>(kind)]; }
 
 struct BinaryOp final : Op {
   Binary kind;

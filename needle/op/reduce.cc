@@ -7,7 +7,7 @@
 namespace needle {
 namespace {
 
-constexpr const char* kNames[kReduces] = {"sum", "prod", "max", "min"};
+constexpr const char* kReduceNames[kReduces] = {"sum", "prod", "max", "min"};
 
 /// `shape` with size 1 on the reduced axes. ValueError for an axis named twice.
 Shape reduced_shape(const char* name, const Shape& shape, const Axes& axes) {
@@ -39,7 +39,7 @@ struct ReduceOp final : Op {
   Shape to;
 
   ReduceOp(Reduce k, const Shape& t) : kind(k), to(t) {}
-  const char* name() const override { return kNames[static_cast<int>(kind)]; }
+  const char* name() const override { return kReduceNames[static_cast<int>(kind)]; }
 
   Spec spec(Specs in) const override { return {to, in[0].dtype}; }
 
@@ -104,7 +104,7 @@ struct ReduceOp final : Op {
 };
 
 Tensor reduce(Reduce kind, const Tensor& x, const Axes& axes, bool keepdims) {
-  const char* name = kNames[static_cast<int>(kind)];
+  const char* name = kReduceNames[static_cast<int>(kind)];
   const Shape to = reduced_shape(name, x.shape(), axes);
   const bool extreme = kind == Reduce::max || kind == Reduce::min;
   if (extreme && x.size() == 0 && to.size() != 0) {

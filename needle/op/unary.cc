@@ -7,9 +7,9 @@
 namespace needle {
 namespace {
 
-constexpr const char* kNames[kUnaries] = {"neg",     "abs",   "exp",  "log",  "log1p",
-                                          "sqrt",    "rsqrt", "sin",  "cos",  "tanh",
-                                          "sigmoid", "relu",  "gelu", "silu", "erf"};
+constexpr const char* kUnaryNames[kUnaries] = {"neg",     "abs",   "exp",  "log",  "log1p",
+                                               "sqrt",    "rsqrt", "sin",  "cos",  "tanh",
+                                               "sigmoid", "relu",  "gelu", "silu", "erf"};
 
 bool takes_integers(Unary kind) {
   return kind == Unary::neg || kind == Unary::abs || kind == Unary::relu;
@@ -19,7 +19,7 @@ struct UnaryOp final : Op {
   Unary kind;
 
   explicit UnaryOp(Unary k) : kind(k) {}
-  const char* name() const override { return kNames[static_cast<int>(kind)]; }
+  const char* name() const override { return kUnaryNames[static_cast<int>(kind)]; }
 
   Spec spec(Specs in) const override { return in[0]; }
 
@@ -81,7 +81,7 @@ Tensor unary(Unary kind, const Tensor& x) {
     return apply_op<UnaryOp>({x}, kind);
   }
   if (takes_integers(kind))
-    throw TypeError(str(kNames[static_cast<int>(kind)], ": not for bool; cast first"));
+    throw TypeError(str(kUnaryNames[static_cast<int>(kind)], ": not for bool; cast first"));
   return apply_op<UnaryOp>({cast(x, DType::float32)}, kind);
 }
 
