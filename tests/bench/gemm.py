@@ -4,15 +4,21 @@ All of them are called from Python, which costs each about a microsecond a call,
 they wrote before. The limit is the processor's multiply-adds.
 """
 
+from functools import partial
+
 import numpy as np
-from course.openblas import OpenBLAS
-from harness import Row, compare, keep_memory, main, peer, timed
+from harness import SETTLE, Row, compare, count, keep_memory, main, peer, timed
 
 import needle as ndl
+from course.openblas import OpenBLAS
 
 CUBES = [64, 96, 128, 256, 384, 512, 768, 1000, 1023, 1024, 1536, 2048]
 # Which operands are transposes of compact matrices, and how large.
-FORMS = [("A transposed", True, False), ("B transposed", False, True), ("both transposed", True, True)]  # fmt: skip
+FORMS = [
+    ("A transposed", True, False),
+    ("B transposed", False, True),
+    ("both transposed", True, True),
+]
 FORM_SIZES = [256, 1024]
 OBLONG = [(4096, 64, 4096), (1, 4096, 4096), (16, 4096, 1024)]  # m, k, n
 BATCHES = [(64, 64, 64, 64)]  # batch, m, k, n
@@ -53,26 +59,24 @@ def rows() -> list[Row]:
         blas.set_num_threads(threads)
         for dtype in ("float32", "float64"):
             for name, a, b in cases(dtype):
-                flops = 2.0 * a.size * b.shape[-1]
-                x, y = ndl.from_numpy(a), ndl.from_numpy(b)
-                ta, tb = torch.from_numpy(a), torch.from_numpy(b)
                 c = np.empty((*a.shape[:-1], b.shape[-1]), dtype)
-                peers = {
-                    "PyTorch": timed(
-                        lambda x=ta, y=tb, c=torch.from_numpy(c): torch.matmul(x, y, out=c)
-                    )
-                }  # noqa: E501
+                x, y = ndl.from_numpy(a), ndl.from_numpy(b)
+                theirs = [torch.from_numpy(array) for array in (a, b, c)]
+                peers = {"PyTorch": timed(partial(torch.matmul, *theirs[:2], out=theirs[2]))}
                 if a.ndim == 2:
                     peers["OpenBLAS"] = timed(blas.product(a, b, c))
-                plural = "" if threads == 1 else "s"
                 out += compare(
                     "gemm",
-                    {f"{dtype} {name}, {threads} thread{plural}": timed(lambda x=x, y=y: x @ y)},
+                    {f"{dtype} {name}, {count(threads)}": timed(partial(ndl.matmul, x, y))},
                     peers,
-                    least=lambda t=dtype, n=threads, f=flops: f / ndl.cpu.fma_peak(t, n),
-                    settle=0.05 if threads > 1 else 0,
+                    least=partial(_least, dtype, threads, 2.0 * a.size * b.shape[-1]),
+                    settle=SETTLE if threads > 1 else 0,
                 )
     return out
+
+
+def _least(dtype: str, threads: int, flops: float) -> float:
+    return flops / ndl.cpu.fma_peak(dtype, threads)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
+# Seconds after which the threads of OpenMP and of OpenBLAS sleep.
+SETTLE = 0.05
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -115,6 +117,11 @@ def timed(run: Callable[[], object], seconds: float = 0.02) -> Callable[[], floa
         return (time.perf_counter() - start) / repeats
 
     return cost
+
+
+def count(threads: int) -> str:
+    """ "1 thread", "2 threads": how the cases name it."""
+    return f"{threads} thread" + ("" if threads == 1 else "s")
 
 
 def keep_memory() -> None:

@@ -128,14 +128,14 @@ def test_interrupted_and_resumed_is_bit_for_bit_the_same(
 def test_ends_within_its_budget(text: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     began = time.monotonic()
-    status, said = train("--text", text, "--minutes", "0.25", "--out", out, *TINY)
+    status, said = train("--text", text, "--minutes", "0.4", "--out", out, *TINY)
     took = time.monotonic() - began
     assert status == 0, said
     progress = json.loads((out / "training_state.json").read_text())["progress"]
-    assert progress["result"]["train_seconds"] <= 15
-    assert progress["result"]["train_seconds"] >= 8
+    assert progress["result"]["train_seconds"] <= 24
+    assert progress["result"]["train_seconds"] >= 12
     assert progress["step"] == progress["total_steps"] == progress["plans"][-1][1]
-    assert took < 15 + 10  # the start of Python is not training
+    assert took < 24 + 10  # the start of Python is not training
 
 
 def test_held_out_figure_is_that_of_the_definition(whole: Path, text: Path) -> None:
