@@ -1,13 +1,15 @@
-// The main program of the C++ tests: doctest, and two things it does not do by itself.
+// The main program of the C++ tests: doctest, and three things it does not do by itself.
 //
 // NEEDLE_DEVICE names the device that the conformance tests hold against the reference; without it
-// they take all that this build has. A run in which no test ran (a misspelt suite) is a failure.
+// they take all that this build has. The instruction set of the cpu backend is named first. A run
+// in which no test ran (a misspelt suite) is a failure.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <string>
 
 #include "needle/backend/registry.h"
 
@@ -38,11 +40,14 @@ REGISTER_LISTENER("counter", 1, Counter);
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::string about;
   try {
-    // Refused here, with a sentence, if there is no such device.
+    // Refused here, with a sentence, if there is no such instruction set or device.
+    std::cout << "[needle] instruction set: " << needle::cpu_isa() << std::endl;
+    about = "NEEDLE_DEVICE: ";
     if (const char* name = std::getenv("NEEDLE_DEVICE")) needle::kernels(needle::device_of(name));
   } catch (const std::exception& error) {
-    std::cerr << "NEEDLE_DEVICE: " << error.what() << '\n';
+    std::cerr << about << error.what() << '\n';
     return 1;
   }
   doctest::Context context(argc, argv);

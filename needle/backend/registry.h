@@ -1,6 +1,8 @@
 // Which kernels work on which device, and the few array functions that need them.  (Lesson 02)
 #pragma once
 
+#include <vector>
+
 #include "needle/array/ndarray.h"
 #include "needle/backend/kernels.h"
 
@@ -20,9 +22,12 @@ Function slot(const Kernels& table, Function Kernels::*member, const char* name)
   return table.*member;
 }
 
-/// The instruction set the cpu backend runs on: "avx512", "avx2", "sse2". Chosen at first use from
-/// what the CPU has; the environment variable NEEDLE_ISA forces a lower one.
+/// The instruction set the cpu backend runs on: "avx512", "avx2" or "sse2"; on ARM, "neon". The
+/// best that the CPU has, chosen at first use; the environment variable NEEDLE_ISA names another.
+/// ValueError if this build or CPU does not have that.
 const char* cpu_isa();
+/// All that this build and CPU have, best first.
+std::vector<const char*> cpu_isas();
 int num_threads();
 /// ValueError below 1.
 void set_num_threads(int threads);

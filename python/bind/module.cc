@@ -71,9 +71,8 @@ void bind_devices(py::module_& m) {
   m.def(
       "is_available", [](const InDevice& d) { return is_available(d.device); }, py::arg("device"),
       "Whether this build and machine have the device.");
-  m.def("cpu_isa", &cpu_isa,
-        "The instruction set in use: \"avx512\", \"avx2\" or \"sse2\".\n\nThe environment variable "
-        "NEEDLE_ISA forces a lower one; it is read at first use.");
+  m.def("cpu_isa", &cpu_isa, "See needle.cpu.isa.");
+  m.def("cpu_isas", &cpu_isas, "See needle.cpu.isas.");
   m.def(
       "cpu_caches",
       [] {

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from . import _core
 
-__all__ = ["Caches", "caches", "copy_bandwidth", "fma_peak", "isa", "read_bandwidth"]
+__all__ = ["Caches", "caches", "copy_bandwidth", "fma_peak", "isa", "isas", "read_bandwidth"]
 
 
 class Caches(NamedTuple):
@@ -16,11 +16,17 @@ class Caches(NamedTuple):
 
 
 def isa() -> str:
-    """The instruction set in use: "avx512", "avx2" or "sse2".
+    """The instruction set in use: "avx512", "avx2" or "sse2"; on ARM, "neon".
 
-    The environment variable NEEDLE_ISA forces a lower one; it is read at first use.
+    The best that the CPU has. The environment variable NEEDLE_ISA names another one of isas(); it
+    is read at first use. ValueError if it names something else.
     """
     return _core.cpu_isa()
+
+
+def isas() -> list[str]:
+    """The instruction sets that this build and this CPU have, the best first."""
+    return _core.cpu_isas()
 
 
 def caches() -> Caches:

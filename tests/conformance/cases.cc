@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "needle/backend/random.h"
 #include "needle/backend/reference/reference.h"
@@ -97,15 +98,8 @@ NDArray twin(const NDArray& x, Device device) {
   return {std::move(storage), view};
 }
 
-/// Number i of a long list of normal numbers, made once.
-double normal(uint64_t i) {
-  static const std::vector<double> numbers = [] {
-    std::vector<double> out(8191);
-    for (size_t j = 0; j < out.size(); ++j) out[j] = philox_normal(2024, j);
-    return out;
-  }();
-  return numbers[i % numbers.size()];
-}
+/// Arrays are filled from lists of this many numbers, each list made once.
+constexpr uint64_t kNumbers = 8191;
 
 template <class T>
 T special(uint64_t i) {
@@ -122,7 +116,7 @@ T special(uint64_t i) {
                         Limits::lowest(),
                         1,
                         -1};
-    return i % 2 ? T(3 * normal(i)) : values[philox(7, i).word[0] % std::size(values)];
+    return i % 2 ? T(3 * philox_normal(2024, i)) : values[philox(7, i).word[0] % std::size(values)];
   } else {
     const T values[] = {Limits::min(), Limits::max(), 0, T(-1), 1};
     return values[philox(7, i).word[0] % std::size(values)];
@@ -131,7 +125,7 @@ T special(uint64_t i) {
 
 template <class T>
 T value_of(Fill fill, uint64_t i) {
-  const double x = normal(i);
+  const double x = philox_normal(2024, i);
   if constexpr (std::is_same_v<T, bool>) return x > 0;
   if (fill == Fill::special) return special<T>(i);
   if constexpr (std::is_integral_v<T>) return static_cast<T>(std::fmod(50 * x, 101));
@@ -139,7 +133,18 @@ T value_of(Fill fill, uint64_t i) {
   return static_cast<T>(fill == Fill::large ? 100 * x : x);
 }
 
-/// A place in the list of numbers; no two arrays of a run begin at the same.
+template <class T>
+const T* numbers(Fill fill) {
+  static std::unique_ptr<T[]> lists[4];
+  std::unique_ptr<T[]>& list = lists[static_cast<int>(fill)];
+  if (!list) {
+    list = std::make_unique<T[]>(kNumbers);
+    for (uint64_t i = 0; i < kNumbers; ++i) list[i] = value_of<T>(fill, i);
+  }
+  return list.get();
+}
+
+/// A place in the lists; arrays made one after the other begin far apart.
 uint64_t next_start() {
   static uint64_t start = 0;
   return start += 1009;
@@ -147,10 +152,15 @@ uint64_t next_start() {
 
 void fill_storage(const NDArray& x, Fill fill) {
   const NDArray all = whole(x);
-  const uint64_t start = next_start();
+  uint64_t at = next_start() % kNumbers;
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    for (int64_t i = 0; i < all.size(); ++i) all.data<T>()[i] = value_of<T>(fill, start + i);
+    const T* from = numbers<T>(fill);
+    T* to = all.data<T>();
+    for (int64_t i = 0; i < all.size(); ++i) {
+      to[i] = from[at];
+      if (++at == kNumbers) at = 0;
+    }
   });
 }
 
@@ -166,6 +176,15 @@ void poison(const NDArray& x) {
 
 double epsilon(DType t) { return t == DType::float32 ? 0x1p-23 : 0x1p-52; }
 double smallest_normal(DType t) { return t == DType::float32 ? 0x1p-126 : 0x1p-1022; }
+
+/// f(offset) for each element of x in row-major order.
+template <class F>
+void for_each_offset(const View& x, const F& f, int axis = 0, int64_t offset = 0) {
+  if (axis == x.ndim()) return f(offset);
+  for (int64_t i = 0; i < x.shape[axis]; ++i, offset += x.strides[axis]) {
+    for_each_offset(x, f, axis + 1, offset);
+  }
+}
 
 bool same_bytes(const NDArray& a, const NDArray& b) {
   return std::memcmp(a.storage()->data(), b.storage()->data(), a.storage()->bytes()) == 0;
@@ -276,31 +295,39 @@ std::string Comparison::difference(const Pair& out, const Tolerance& tolerance) 
 
   // Elements that agree are made equal; then the storages, gaps included, must have equal bytes.
   NDArray actual = twin(out.array[got], kReference);
-  const int64_t bytes = size_of(dtype);
-  for (int64_t i = 0; i < n; ++i) {
-    const char* e = expected.as<char>() + offset_of(expected, i) * bytes;
-    char* a = actual.view().as<char>() + offset_of(actual.view(), i) * bytes;
-    bool agree = std::memcmp(e, a, bytes) == 0;
-    double allowed = 0;
-    if (!agree && is_floating(dtype)) {
-      const double x = value_at(expected, i);
-      const double y = value_at(actual.view(), i);
-      const double own = tolerance.scales.defined() ? value_at(tolerance.scales.view(), i) : scale;
-      if (!tolerance.exact) {
-        allowed = rounding * std::max(std::abs(x), own) + smallest_normal(dtype);
+  std::string found;
+  visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    int64_t i = -1;
+    for_each_offset(expected, [&](int64_t offset) {
+      ++i;
+      const T e = expected.as<T>()[offset];
+      T& a = actual.view().as<T>()[offset];
+      if (!found.empty() || std::memcmp(&e, &a, sizeof(T)) == 0) return;
+      bool agree = false;
+      double allowed = 0;
+      if (is_floating(dtype)) {
+        const double x = static_cast<double>(e);
+        const double y = static_cast<double>(a);
+        const double own =
+            tolerance.scales.defined() ? value_at(tolerance.scales.view(), i) : scale;
+        if (!tolerance.exact) {
+          allowed = rounding * std::max(std::abs(x), own) + smallest_normal(dtype);
+        }
+        const bool finite = std::isfinite(x) && std::isfinite(y);
+        agree = finite ? std::abs(x - y) <= allowed : x == y || (x != x && y != y);
       }
-      const bool finite = std::isfinite(x) && std::isfinite(y);
-      agree = finite ? std::abs(x - y) <= allowed : x == y || (x != x && y != y);
-    }
-    if (!agree) {
-      std::ostringstream text;
-      text.precision(17);
-      text << "element " << i << " of " << expected.shape << ": got " << value_at(actual.view(), i)
-           << ", want " << value_at(expected, i) << ", allowed difference " << allowed;
-      return text.str();
-    }
-    std::memcpy(a, e, bytes);
-  }
+      if (!agree) {
+        std::ostringstream text;
+        text.precision(17);
+        text << "element " << i << " of " << expected.shape << ": got " << +a << ", want " << +e
+             << ", allowed difference " << allowed;
+        found = text.str();
+      }
+      a = e;
+    });
+  });
+  if (!found.empty()) return found;
   return same_bytes(out.array[want], actual) ? "" : "wrote beside the elements of the output";
 }
 

@@ -6,8 +6,8 @@
 
 namespace needle {
 
-/// The table for the best instruction set that this CPU, the operating system and NEEDLE_ISA allow.
-/// ValueError if NEEDLE_ISA names none of them.
+/// The table for the instruction set that NEEDLE_ISA names, or else for the best that this CPU and
+/// the operating system have. ValueError if NEEDLE_ISA names one that they do not have.
 const Kernels& cpu_kernels();
 /// To measure the machine with the same instruction set.
 const Probes& cpu_probes();

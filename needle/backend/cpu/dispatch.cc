@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "needle/array/error.h"
 #include "needle/backend/cpu/cpu.h"
@@ -26,6 +27,11 @@ extern const Kernels table;
 extern const Probes probes;
 extern const Ladders ladders;
 }  // namespace avx512
+namespace neon {
+extern const Kernels table;
+extern const Probes probes;
+extern const Ladders ladders;
+}  // namespace neon
 
 namespace {
 
@@ -52,21 +58,36 @@ const Isa kIsas[] = {
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
 #ifdef NEEDLE_HAS_SSE2
+    // Part of every x86-64.
     {"sse2", &sse2::table, &sse2::probes, &sse2::ladders, [] { return true; }},
+#endif
+#ifdef NEEDLE_HAS_NEON
+    // Part of every 64-bit ARM.
+    {"neon", &neon::table, &neon::probes, &neon::ladders, [] { return true; }},
 #endif
 };
 
-const Isa& choose() {
-  const char* forced = std::getenv("NEEDLE_ISA");
-  bool found = !forced || !*forced;
-  std::string names;
+std::string names(bool only_supported) {
+  std::string all;
   for (const Isa& isa : kIsas) {
-    found |= forced && isa.name == std::string_view(forced);
-    if (found && isa.supported()) return isa;
-    names += str(names.empty() ? "" : ", ", isa.name);
+    if (!only_supported || isa.supported()) all += str(all.empty() ? "" : ", ", isa.name);
   }
-  if (found) throw RuntimeError(str("the cpu backend was compiled for ", names, " only"));
-  throw ValueError(str("NEEDLE_ISA=", forced, ": not one of ", names));
+  return all;
+}
+
+const Isa& choose() {
+  const char* variable = std::getenv("NEEDLE_ISA");
+  const std::string_view forced = variable ? variable : "";
+  for (const Isa& isa : kIsas) {
+    if (!forced.empty() && isa.name != forced) continue;
+    if (isa.supported()) return isa;
+    if (isa.name == forced) {
+      throw ValueError(str("NEEDLE_ISA=", forced, ": this CPU has only ", names(true)));
+    }
+  }
+  if (!forced.empty()) throw ValueError(str("NEEDLE_ISA=", forced, ": not one of ", names(false)));
+  throw RuntimeError(str("this CPU has none of the instruction sets that the cpu backend was ",
+                         "compiled for: ", names(false)));
 }
 
 const Isa& chosen() {
@@ -80,5 +101,13 @@ const Kernels& cpu_kernels() { return *chosen().table; }
 const Probes& cpu_probes() { return *chosen().probes; }
 const Ladders& ladders() { return *chosen().ladders; }
 const char* cpu_isa() { return chosen().name; }
+
+std::vector<const char*> cpu_isas() {
+  std::vector<const char*> found;
+  for (const Isa& isa : kIsas) {
+    if (isa.supported()) found.push_back(isa.name);
+  }
+  return found;
+}
 
 }  // namespace needle

@@ -1,7 +1,7 @@
 // What every cpu kernel file starts from.  (Lesson 04)
 //
-// These files are compiled once per instruction set, with -DNEEDLE_ISA=sse2, avx2 or avx512 and the
-// matching flags; the namespace keeps the copies apart. Two rules follow. No std containers, and
+// These files are compiled once per instruction set, with -DNEEDLE_ISA=sse2, avx2, avx512 or neon and
+// the matching flags; the namespace keeps the copies apart. Two rules follow. No std containers, and
 // nothing from elsewhere that may become a function of its own: the linker keeps one copy of such
 // a function, perhaps the one with AVX-512 in it. And all arithmetic goes through Vec, whose width
 // is that of the instruction set.
@@ -11,6 +11,7 @@
 #include <cstring>
 #include <xsimd/xsimd.hpp>
 
+#include "needle/backend/cpu/neon.h"
 #include "needle/backend/cpu/parallel.h"
 #include "needle/backend/kernels.h"
 
@@ -52,7 +53,7 @@ void attention_backward(bool causal, double scale, const View& q, const View& k,
 void adamw(const AdamWStep& step, const View& p, const View& g, const View& m, const View& v);
 void random(Random kind, uint64_t seed, uint64_t offset, const View& out);
 
-/// The widest vector of T: 4 floats with SSE2, 8 with AVX2, 16 with AVX-512.
+/// The widest vector of T: 4 floats with SSE2 and NEON, 8 with AVX2, 16 with AVX-512.
 template <class T>
 using Vec = xsimd::batch<T>;
 

@@ -146,9 +146,13 @@ void pieces(const Walk<N>& w, Piece<U, T> f) {
     // A broadcast operand is the same in every piece.
     for (int k = 1; k < N; ++k) {
       if (stride[k] != 0) continue;
-      const Vec<T> same(*reinterpret_cast<const T*>(at[k]));
-      for (int64_t i = 0; i < (n < kPiece ? n : kPiece); i += kWidth<T>)
-        same.store_aligned(in[k - 1] + i);
+      const T x = *reinterpret_cast<const T*>(at[k]);
+      const int64_t m = n < kPiece ? n : kPiece;
+      if constexpr (sizeof(T) == 1) {
+        std::memset(in[k - 1], x, static_cast<size_t>(m));  // NEON has no vector of bool
+      } else {
+        for (int64_t i = 0; i < m; i += kWidth<T>) Vec<T>(x).store_aligned(in[k - 1] + i);
+      }
     }
     const int64_t step = compact ? n : kPiece;
     for (int64_t i = 0; i < n; i += step) {

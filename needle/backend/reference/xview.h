@@ -22,7 +22,7 @@ template <class Wide>
 using Array = xt::xarray<Wide, xt::layout_type::row_major>;
 using Reals = Array<double>;
 using Integers = Array<int64_t>;
-using Sum = long double;
+using Sum = double;
 
 // g++ in C++20 mode takes the list of sizes inside an xarray for one of fixed length, and then
 // evaluates a sum of two arrays of any rank to an array of rank 4, silently.
