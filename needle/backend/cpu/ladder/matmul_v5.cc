@@ -8,14 +8,10 @@
 #include "needle/backend/cpu/ladder/tile.h"
 
 namespace needle::NEEDLE_ISA {
-namespace {
-
-constexpr int64_t kDepth = 256;            // kDepth x kTileColumns of B stays in L1
-constexpr int64_t kRows = 16 * kTileRows;  // kRows x kDepth of A stays in L2
-
-}  // namespace
 
 void matmul_v5(const View& a, const View& b, const View& out) {
+  constexpr int64_t kDepth = 256;            // kDepth x kTileColumns of B stays in L1
+  constexpr int64_t kRows = 16 * kTileRows;  // kRows x kDepth of A stays in L2
   const Product x = product_of(a, b, out);
   const Covered whole = x.k == 0 ? Covered{0, 0} : covered(x);
   for (int64_t p = 0; p < x.k; p += kDepth) {

@@ -9,10 +9,6 @@
 namespace needle::NEEDLE_ISA {
 namespace {
 
-constexpr int64_t kDepth = 256;
-constexpr int64_t kRows = 16 * kTileRows;
-constexpr int64_t kColumns = 64 * kTileColumns;  // kDepth x kColumns of B stays in L3
-
 /// Panels of kTileRows rows of A (m, k), each k steps of kTileRows numbers.
 void pack_a(int64_t m, int64_t k, const float* a, int64_t a_row, float* to) {
   for (int64_t i = 0; i < m; i += kTileRows) {
@@ -34,6 +30,9 @@ void pack_b(int64_t n, int64_t k, const float* b, int64_t b_row, float* to) {
 }  // namespace
 
 void matmul_v6(const View& a, const View& b, const View& out) {
+  constexpr int64_t kDepth = 256;
+  constexpr int64_t kRows = 16 * kTileRows;
+  constexpr int64_t kColumns = 64 * kTileColumns;  // kDepth x kColumns of B stays in L3
   const Product x = product_of(a, b, out);
   const Covered whole = x.k == 0 ? Covered{0, 0} : covered(x);
   float* packed_a = static_cast<float*>(scratch(0, kRows * kDepth * sizeof(float)));

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "needle/backend/cpu/ladder/tile.h"
+#include "needle/backend/cpu/panels.h"
 
 namespace needle::NEEDLE_ISA {
 namespace {
@@ -15,10 +16,9 @@ constexpr double tile_flops(double rows, double columns) { return 2 * rows * col
 constexpr double tile_bytes(double rows, double columns) { return kFloat * (rows + columns); }
 constexpr double kOurFlops = tile_flops(kTileRows, kTileColumns);
 constexpr double kOurBytes = tile_bytes(kTileRows, kTileColumns);
-// The library's tile has more rows where there are 32 registers; see gemm.cc.
-constexpr double kRows = sizeof(Vec<float>) == 64 ? 14 : 6;
-constexpr double kFlops = tile_flops(kRows, 2 * kLanes);
-constexpr double kBytes = tile_bytes(kRows, 2 * kLanes);
+// The library's own tile.
+constexpr double kFlops = tile_flops(kRows, kColumns<float>);
+constexpr double kBytes = tile_bytes(kRows, kColumns<float>);
 
 const Rung<decltype(Kernels::matmul)> kMatmul[] = {
     {"v1", "definition: for i, j, p", "needle/backend/cpu/ladder/matmul_v1.cc", matmul_v1, 2,
