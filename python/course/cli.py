@@ -74,11 +74,12 @@ def test(
         str | None, typer.Option("-k", help="Only tests whose name contains this.")
     ] = None,
 ) -> None:
-    """Run the tests. Suites: layers unit conformance python e2e homework lint sanitize.
+    """Run the tests. Suites: layers unit conformance python e2e homework lint sanitize
+    portability.
 
     Each suite closes with a line, the whole with "N passed, N failed, N skipped". A suite in which
     no test ran has failed. With CI=true in the environment, a skipped test has failed too, unless
-    it wants a GPU.
+    it wants a GPU or an instruction set that the CPU lacks.
     """
     from .testing.run import run_suites
 

@@ -120,21 +120,21 @@ SUMMARY = "echo '[doctest] test cases: 12 | {} passed | {} failed | {} skipped';
 )
 def test_doctest_counts(screen: Screen, tmp_path: Path, text: str, counts: Counts) -> None:
     recorder = screen.recorder()
-    run_doctest(recorder, program(tmp_path, text), None)
+    run_doctest(recorder, [program(tmp_path, text)], None)
     assert recorder.counts == counts
 
 
 def test_doctest_shows_failures_and_passes_the_pattern(screen: Screen, tmp_path: Path) -> None:
     recorder = screen.recorder()
     text = 'echo "arguments: $*"; echo "[doctest] version"; ' + SUMMARY.format(1, 0, 11, 0)
-    run_doctest(recorder, program(tmp_path, text), "matmul")
+    run_doctest(recorder, [program(tmp_path, text)], "matmul")
     assert screen.lines == ["arguments: --no-colors=true --test-case=*matmul*"]
     assert recorder.counts == Counts(1)
 
 
 def test_doctest_program_that_is_missing(screen: Screen, tmp_path: Path) -> None:
     recorder = screen.recorder()
-    run_doctest(recorder, tmp_path / "unit", None)
+    run_doctest(recorder, [tmp_path / "unit"], None)
     assert recorder.counts == Counts(failed=1)
     assert "not built" in screen.lines[0]
 

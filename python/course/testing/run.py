@@ -15,6 +15,7 @@ from ..paths import RELEASE, ROOT, SANITIZE
 from . import homework_suite
 from .doctest_suite import run_doctest
 from .lint import run_lint
+from .portability import run_portability
 from .process import stream
 from .pytest_suite import run_pytest
 from .recorder import Counts, Recorder
@@ -36,12 +37,12 @@ def layers(recorder: Recorder, pattern: str | None) -> None:
 
 def unit(recorder: Recorder, pattern: str | None) -> None:
     """C++ unit tests."""
-    run_doctest(recorder, RELEASE / "tests" / "unit", pattern)
+    run_doctest(recorder, [RELEASE / "tests" / "unit"], pattern)
 
 
 def conformance(recorder: Recorder, pattern: str | None) -> None:
     """Every kernel of every backend against the reference."""
-    run_doctest(recorder, RELEASE / "tests" / "conformance", pattern)
+    run_doctest(recorder, [RELEASE / "tests" / "conformance"], pattern)
 
 
 def python(recorder: Recorder, pattern: str | None) -> None:
@@ -85,8 +86,8 @@ def sanitize(recorder: Recorder, pattern: str | None) -> None:
     # All at once: each has one thread most of the time, and they take turns on two processors.
     with ThreadPoolExecutor(3) as pool:
         running = [
-            pool.submit(run_doctest, recorder, SANITIZE / "tests/conformance", pattern, env),
-            pool.submit(run_doctest, recorder, SANITIZE / "tests/unit", pattern, env),
+            pool.submit(run_doctest, recorder, [SANITIZE / "tests/conformance"], pattern, env),
+            pool.submit(run_doctest, recorder, [SANITIZE / "tests/unit"], pattern, env),
         ]
         if not pattern:
             running.append(pool.submit(_fuzz, recorder, env))
@@ -106,6 +107,11 @@ def _fuzz(recorder: Recorder, env: dict[str, str]) -> None:
         recorder.passed()
 
 
+def portability(recorder: Recorder, pattern: str | None) -> None:
+    """The conformance suite on every instruction set, on other processors too."""
+    run_portability(recorder, pattern)
+
+
 SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
     "layers": layers,
     "unit": unit,
@@ -115,8 +121,10 @@ SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
     "homework": homework,
     "lint": lint,
     "sanitize": sanitize,
+    "portability": portability,
 }
-# Suites whose tests have names, which a pattern can choose from.
+# Suites whose tests have names, which a pattern can choose from. (Those of the last two do too, but
+# they are the same, and take minutes to compile.)
 WITH_NAMES = ["layers", "unit", "conformance", "python", "e2e"]
 
 
