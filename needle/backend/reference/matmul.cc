@@ -20,9 +20,12 @@ void matmul(const View& a_view, const View& b_view, const View& out_view) {
   for (int64_t s = 0; s < batch; ++s) {
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
+        // Pointers, because indices would take most of the time.
+        const double* row = a.data() + (s * m + i) * k;
+        const double* column = b.data() + s * k * n + j;
         Sum sum = 0;
-        for (int64_t t = 0; t < k; ++t) sum += Sum{a(s, i, t)} * b(s, t, j);
-        out(s, i, j) = static_cast<double>(sum);
+        for (int64_t t = 0; t < k; ++t) sum += row[t] * column[t * n];
+        out(s, i, j) = sum;
       }
     }
   }
