@@ -44,6 +44,7 @@ def examine() -> list[Finding]:
         _compiler(),
         _debian("base", "demo, train, serve, build"),
         _debian("test", "./course test"),
+        _debian("portability", "./course test portability"),
         _packages("base"),
         _packages("test"),
         _ccache(),

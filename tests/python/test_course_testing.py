@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from course.testing import lint, run
+import needle as ndl
+from course.testing import lint, portability, run
 from course.testing.doctest_suite import run_doctest
 from course.testing.process import stream
 from course.testing.pytest_suite import run_pytest
@@ -59,12 +60,13 @@ def test_no_test_is_a_failure(screen: Screen) -> None:
     assert screen.recorder().close(may_be_empty=True) == Counts()
 
 
-def test_in_ci_only_gpu_tests_may_be_skipped(screen: Screen) -> None:
+def test_in_ci_only_what_wants_other_hardware_may_be_skipped(screen: Screen) -> None:
     recorder = screen.recorder(strict=True)
     recorder.skipped("a", "needs a CUDA device")
     recorder.skipped("b", "no GPU")
     recorder.skipped("c", "could not import torch")
-    assert recorder.counts == Counts(failed=1, skipped=2)
+    recorder.skipped("avx512", "this CPU does not have it")
+    assert recorder.counts == Counts(failed=1, skipped=3)
 
 
 @pytest.fixture
@@ -139,8 +141,48 @@ def test_doctest_program_that_is_missing(screen: Screen, tmp_path: Path) -> None
     assert "not built" in screen.lines[0]
 
 
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        ("echo '[needle] instruction set: sse2';", 0),
+        ("echo '[needle] instruction set: avx2';", 1),
+        ("", 1),
+    ],
+)
+def test_doctest_program_must_run_on_the_instruction_set(
+    screen: Screen, tmp_path: Path, said: str, failed: int
+) -> None:
+    recorder = screen.recorder()
+    text = said + "echo 'a.cc:1: ERROR'; " + SUMMARY.format(12, 0, 0, 0)
+    run_doctest(recorder, ["sh", program(tmp_path, text)], None, name="ARM", isa="sse2")
+    assert recorder.counts == Counts(12, failed)
+    assert screen.lines[0] == "ARM: a.cc:1: ERROR"
+    assert len(screen.lines) == 1 + failed
+
+
 def test_a_program_that_hangs_is_ended() -> None:
     assert stream(["sleep", "60"], print, timeout=0.2) == "no end after 0 s"
+
+
+# --- portability ---
+
+
+@pytest.mark.parametrize(
+    ("here", "runs"),
+    [
+        (["avx512", "avx2", "sse2"], ["sse2", "neon", "avx512", "sse2", "avx2", "avx512"]),
+        (["avx2", "sse2"], ["sse2", "neon", "avx2", "sse2", "avx2"]),
+    ],
+)
+def test_portability_skips_only_avx512(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, here: list[str], runs: list[str]
+) -> None:
+    monkeypatch.setattr(ndl.cpu, "isas", lambda: here)
+    recorder = screen.recorder(strict=True)
+    assert [run.isa for run in portability.runs(recorder)] == runs
+    assert recorder.counts == Counts(skipped=int("avx512" not in here))
+    said = "skipped suite: avx512: this CPU does not have it"
+    assert screen.lines == ([] if "avx512" in here else [said])
 
 
 # --- pytest ---
