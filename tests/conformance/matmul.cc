@@ -103,7 +103,8 @@ TEST_CASE("matmul in several blocks") {
     for (DType dtype : kFloating) {
       for (Layout a : {Layout::compact, Layout::transposed, Layout::padded}) {
         for (Layout b : {Layout::compact, Layout::transposed, Layout::padded}) {
-          check(device, dtype, {}, 261, 147, 803, {a, b});
+          // Too much for half of a level 2 of 512 KiB, and not more: the reference is slow.
+          check(device, dtype, {}, 179, 99, 803, {a, b});
         }
       }
     }

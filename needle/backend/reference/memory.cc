@@ -1,6 +1,7 @@
 // Loading and storing through strides; fill and copy.  (Lesson 02)
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "needle/backend/reference/xview.h"
@@ -8,13 +9,49 @@
 namespace needle::reference {
 namespace {
 
-/// The view as an xtensor array of T over the same memory.
+/// Goes through the elements of a view in row-major order. (xtensor's own iterators do the same, and
+/// take a function call or two for each element.)
 template <class T>
-auto adapt(const View& x) {
-  const std::vector<ptrdiff_t> strides(x.strides.begin(), x.strides.end());
-  return xt::adapt(x.as<T>(), static_cast<size_t>(x.size()), xt::no_ownership(), sizes(x.shape),
-                   strides);
-}
+class Iterator {
+ public:
+  using iterator_category = std::forward_iterator_tag;
+  using value_type = T;
+  using difference_type = ptrdiff_t;
+  using pointer = T*;
+  using reference = T&;
+
+  Iterator(const View& x, int64_t left) : view_(&x), at_(x.as<T>()), left_(left) {}
+  T& operator*() const { return *at_; }
+  Iterator& operator++() {
+    --left_;
+    for (int axis = view_->ndim() - 1; axis >= 0; --axis) {
+      at_ += view_->strides[axis];
+      if (++index_[axis] < view_->shape[axis]) break;
+      at_ -= view_->strides[axis] * view_->shape[axis];
+      index_[axis] = 0;
+    }
+    return *this;
+  }
+  bool operator==(const Iterator& other) const { return left_ == other.left_; }
+
+ private:
+  const View* view_;
+  T* at_;
+  int64_t left_;
+  int64_t index_[kMaxDims] = {};
+};
+
+/// The view as a range of T.
+template <class T>
+class Elements {
+ public:
+  explicit Elements(const View& x) : view_(x) {}
+  Iterator<T> begin() const { return {view_, view_.size()}; }
+  Iterator<T> end() const { return {view_, 0}; }
+
+ private:
+  const View& view_;
+};
 
 /// value as a T. C++ leaves floating -> int undefined where the value does not fit (and for NaN);
 /// here, as in NumPy on x86, the result is then the smallest int.
@@ -39,7 +76,7 @@ Array<Wide> load(const View& x) {
   visit_dtype(x.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_floating_point_v<T> == std::is_floating_point_v<Wide>) {
-      const auto source = adapt<T>(x);
+      const Elements<T> source(x);
       std::copy(source.begin(), source.end(), out.begin());
     } else {
       throw TypeError(str("reference: a kernel does not take ", x.dtype));
@@ -52,7 +89,7 @@ template <class Wide>
 void store(Array<Wide> values, const View& out) {
   visit_dtype(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    auto target = adapt<T>(out);
+    const Elements<T> target(out);
     std::transform(values.begin(), values.end(), target.begin(), narrow<T, Wide>);
   });
 }

@@ -16,6 +16,8 @@ HOST = RELEASE / "tests" / "conformance"
 WITHOUT_AVX = ["qemu-x86_64", "-cpu", "Nehalem"]
 # So small that every loop over blocks runs more than once.
 SMALL_CACHES = "4K,16K,64K"
+# Large arrays are not given back to the kernel each time: fresh pages are slow, in QEMU above all.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def run_portability(recorder: Recorder, pattern: str | None) -> None:
         return
     # What is set from outside must not choose: the program without AVX has to by itself.
     env = {name: value for name, value in os.environ.items() if not name.startswith("NEEDLE_")}
-    env["NEEDLE_DEVICE"] = "cpu"
+    env |= {"NEEDLE_DEVICE": "cpu"} | KEEP_MEMORY
 
     def run(one: Run) -> None:
         run_doctest(recorder, one.command, pattern, env | one.env, one.name, one.isa)
