@@ -172,6 +172,9 @@ struct Kernels {
   /// Element i of `out` (row-major order) depends on (seed, offset + i) alone: Philox 4x32-10,
   /// Salmon et al. 2011. uniform in [0, 1), or standard normal. floating. See random.h.
   void (*random)(Random kind, uint64_t seed, uint64_t offset, const View& out);
+  /// out[i] = x[i] / (1 - p), times 1 where uniform number offset + i is at least p as a float32, and
+  /// times 0 elsewhere; i counts in row-major order. 0 <= p < 1. floating.
+  void (*dropout)(uint64_t seed, uint64_t offset, double p, const View& x, const View& out);
 };
 
 }  // namespace needle

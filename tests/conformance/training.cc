@@ -1,4 +1,4 @@
-// adamw and random against the reference.  (Lesson 05)
+// adamw, random and dropout against the reference.  (Lesson 05)
 #include <cmath>
 
 #include "tests/conformance/cases.h"
@@ -75,6 +75,34 @@ TEST_CASE("random") {
               c.run([&](const Kernels& k, Side s) { k.random(kind, seed, offset, out[s]); });
               CHECK(c.difference(out, {.scale = 1, .exact = kind == Random::uniform}) == "");
             }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("dropout") {
+  for_each_device(&Kernels::dropout, "dropout", [](Device device) {
+    std::vector<Shape> all = shapes();
+    all.push_back({131, 1027});
+    for (DType dtype : kFloating) {
+      for (const Shape& shape : all) {
+        for (double p : {0.0, 0.1, 0.9}) {
+          for (Layout layout : input_layouts(shape.ndim())) {
+            const auto layouts = output_layouts(shape.ndim());
+            const Layout to = layouts[shape.size() % layouts.size()];
+            CAPTURE(dtype);
+            CAPTURE(shape);
+            CAPTURE(p);
+            CAPTURE(layout);
+            CAPTURE(to);
+            Comparison c(device);
+            const Pair x = c.input(shape, dtype, layout);
+            const Pair out = c.output(shape, dtype, to);
+            const uint64_t offset = static_cast<uint64_t>(shape.ndim()) * 5;
+            c.run([&](const Kernels& k, Side s) { k.dropout(2024, offset, p, x[s], out[s]); });
+            CHECK(c.difference(out, {}) == "");
           }
         }
       }

@@ -49,7 +49,7 @@ template <class T>
 [[gnu::always_inline]] inline double weights_row(T* y, const T* x, int64_t visible, int64_t n,
                                                  T scale, T shift) {
   Vec<T> sum(T(0));
-  vectors<T>(visible, [&](auto load, auto store) {
+  vectors<T>(visible, [&] [[gnu::always_inline]] (auto load, auto store) {
     const Vec<T> e =
         xsimd::exp(load(x, -std::numeric_limits<T>::infinity()) * Vec<T>(scale) - Vec<T>(shift));
     store(y, e);

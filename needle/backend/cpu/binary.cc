@@ -34,7 +34,7 @@ void binary_as(const View& a, const View& b, const View& out) {
     if constexpr (op == Binary::pow) {
       for (int64_t i = 0; i < n; ++i) y[i] = std::pow(in[0][i], in[1][i]);
     } else if constexpr (std::is_floating_point_v<T>) {
-      vectors<T>(n, [&](auto load, auto store) {
+      vectors<T>(n, [&] [[gnu::always_inline]] (auto load, auto store) {
         store(y, apply<op>(load(in[0], T(1)), load(in[1], T(1))));
       });
     } else {

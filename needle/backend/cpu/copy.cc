@@ -1,6 +1,7 @@
 // Moving elements: fill, copy with conversion, where.  (Lesson 04)
 #include <type_traits>
 
+#include "needle/backend/cpu/transpose.h"
 #include "needle/backend/cpu/walk.h"
 
 namespace needle::NEEDLE_ISA {
@@ -32,21 +33,41 @@ int crossing_axis(const Walk<2>& w) {
   return -1;
 }
 
+/// A cache line of elements.
+template <class T>
+inline constexpr int64_t kTile = int64_t{64 / sizeof(T)};
+
+/// to[i][j] = from[j][i] for a square of kTile x kTile, in blocks that fit into the registers. The
+/// lines of the side with the larger step are gone through at once: lines so far apart may share a
+/// place in the cache.
+template <class T>
+[[gnu::always_inline]] inline void turn_tile(const T* from, int64_t from_step, T* to,
+                                             int64_t to_step) {
+  constexpr int64_t w = kWidth<T>;
+  for (int64_t block = 0; block < kTile<T> * kTile<T>; block += w * w) {
+    const int64_t slow = block / w / kTile<T> * w, fast = block / w % kTile<T>;
+    const int64_t i = from_step > to_step ? fast : slow, j = from_step > to_step ? slow : fast;
+    Vec<T> square[w];
+    load_columns<T>(from + j * from_step + i, from_step, w, square);
+#pragma GCC unroll 16
+    for (int64_t k = 0; k < w; ++k) square[k].store_unaligned(to + (i + k) * to_step + j);
+  }
+}
+
 /// A transpose of `axis` and the last, tile by tile: every cache line that comes is used whole.
 template <class T>
 void copy_tiles(const Walk<2>& w, int axis) {
-  constexpr int64_t kTile = 16;
   const int last = w.ndim - 1;
   const int64_t rows = w.shape[axis], columns = w.shape[last];
-  const int64_t blocks = (rows + kTile - 1) / kTile;
+  const int64_t blocks = (rows + kTile<T> - 1) / kTile<T>;
   const int64_t to_step = w.stride[0][axis] / int64_t{sizeof(T)};
   const int64_t from_step = w.stride[1][last] / int64_t{sizeof(T)};
   if (w.size == 0) return;
   const int64_t items = w.size / (rows * columns) * blocks;
-  parallel_for(items, 1 + 16384 / (kTile * columns), [&](int64_t begin, int64_t end) {
+  parallel_for(items, 1 + 16384 / (kTile<T> * columns), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item % blocks * kTile;
-      const int64_t m = rows - first < kTile ? rows - first : kTile;
+      const int64_t first = item % blocks * kTile<T>;
+      const int64_t m = least(rows - first, kTile<T>);
       char* at[2] = {w.data[0] + first * w.stride[0][axis], w.data[1] + first * w.stride[1][axis]};
       int64_t rest = item / blocks;
       for (int a = last - 1; a >= 0; --a) {
@@ -54,19 +75,18 @@ void copy_tiles(const Walk<2>& w, int axis) {
         for (int k = 0; k < 2; ++k) at[k] += rest % w.shape[a] * w.stride[k][a];
         rest /= w.shape[a];
       }
-      for (int64_t left = 0; left < columns; left += kTile) {
-        const int64_t n = columns - left < kTile ? columns - left : kTile;
+      for (int64_t left = 0; left < columns; left += kTile<T>) {
+        const int64_t n = least(columns - left, kTile<T>);
         T* to = reinterpret_cast<T*>(at[0]) + left;
         const T* from = reinterpret_cast<const T*>(at[1]) + left * from_step;
-        // Lines far apart may share a place in the cache: each of them is gone through at once.
-        if (from_step > to_step) {
-          for (int64_t j = 0; j < n; ++j) {
-            for (int64_t i = 0; i < m; ++i) to[i * to_step + j] = from[j * from_step + i];
+        if constexpr (std::is_floating_point_v<T>) {
+          if (m == kTile<T> && n == kTile<T>) {
+            turn_tile<T>(from, from_step, to, to_step);
+            continue;
           }
-        } else {
-          for (int64_t i = 0; i < m; ++i) {
-            for (int64_t j = 0; j < n; ++j) to[i * to_step + j] = from[j * from_step + i];
-          }
+        }
+        for (int64_t i = 0; i < m; ++i) {
+          for (int64_t j = 0; j < n; ++j) to[i * to_step + j] = from[j * from_step + i];
         }
       }
     }
@@ -77,7 +97,10 @@ template <class To, class From>
 void copy_as(const View& x, const View& out) {
   const auto w = walk(out, x);
   if constexpr (std::is_same_v<To, From>) {
-    if (const int axis = crossing_axis<To>(w); axis >= 0) return copy_tiles<To>(w, axis);
+    // Integers go through the registers as floats: they are moved, not computed with.
+    using Wide = std::conditional_t<sizeof(To) == 4, float, double>;
+    using T = std::conditional_t<sizeof(To) >= 4, Wide, To>;
+    if (const int axis = crossing_axis<T>(w); axis >= 0) return copy_tiles<T>(w, axis);
   }
   w.parallel_rows([](int64_t n, char* const* at, const int64_t* stride) {
     if constexpr (std::is_same_v<To, From>) {
@@ -93,22 +116,40 @@ void copy_as(const View& x, const View& out) {
   });
 }
 
+/// n elements from a piece that stays in the cache.
+template <class T>
+void fill_row(T* to, int64_t n, T x, bool past) {
+  alignas(64) T piece[kPiece];
+  for (int64_t i = 0; i < least(n, kPiece); ++i) piece[i] = x;
+  for (int64_t i = 0; i < n; i += kPiece) {
+    const int64_t bytes = least(n - i, kPiece) * int64_t{sizeof(T)};
+    if (past) {
+      stream(to + i, piece, bytes);
+    } else {
+      std::memcpy(to + i, piece, static_cast<size_t>(bytes));
+    }
+  }
+}
+
+/// out = condition ? a : b, all compact.
+template <class T>
+[[gnu::noinline]] void choose_row(int64_t n, T* __restrict out, const uint8_t* __restrict condition,
+                                  const T* __restrict a, const T* __restrict b) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T first = a[i], second = b[i];  // both are read: a loop without a branch
+    out[i] = condition[i] ? first : second;
+  }
+}
+
 }  // namespace
 
 void fill(Scalar value, const View& out) {
   visit_dtype(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T x = is_floating(out.dtype) ? static_cast<T>(value.real) : static_cast<T>(value.integer);
-    walk(out).parallel_rows([x](int64_t n, char* const* at, const int64_t* stride) {
-      if (stride[0] == sizeof(T)) {
-        // What is filled is copied behind itself: twice as much each time.
-        T* to = reinterpret_cast<T*>(at[0]);
-        *to = x;
-        for (int64_t done = 1; done < n; done *= 2) {
-          std::memcpy(to + done, to, (done < n - done ? done : n - done) * sizeof(T));
-        }
-        return;
-      }
+    const bool past = streams(out.size() * int64_t{sizeof(T)});
+    walk(out).parallel_rows([x, past](int64_t n, char* const* at, const int64_t* stride) {
+      if (stride[0] == sizeof(T)) return fill_row<T>(reinterpret_cast<T*>(at[0]), n, x, past);
       for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(at[0] + i * stride[0]) = x;
     });
   });
@@ -126,6 +167,11 @@ void where(const View& condition, const View& a, const View& b, const View& out)
   visit_dtype(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     walk(out, condition, a, b).parallel_rows([](int64_t n, char* const* at, const int64_t* stride) {
+      constexpr int64_t item = sizeof(T);
+      if (stride[0] == item && stride[1] == 1 && stride[2] == item && stride[3] == item) {
+        return choose_row(n, reinterpret_cast<T*>(at[0]), reinterpret_cast<const uint8_t*>(at[1]),
+                          reinterpret_cast<const T*>(at[2]), reinterpret_cast<const T*>(at[3]));
+      }
       for (int64_t i = 0; i < n; ++i) {
         const bool first = *reinterpret_cast<const bool*>(at[1] + i * stride[1]);
         const char* from = first ? at[2] + i * stride[2] : at[3] + i * stride[3];

@@ -5,17 +5,35 @@
 namespace needle::NEEDLE_ISA {
 namespace {
 
+/// Whether the axes behind the first `leading` ones are compact.
+bool rows_compact(const View& x, int leading) {
+  int64_t size = 1;
+  for (int axis = x.ndim() - 1; axis >= leading; --axis) {
+    if (x.shape[axis] != 1 && x.strides[axis] != size) return false;
+    size *= x.shape[axis];
+  }
+  return true;
+}
+
+/// How many elements before row `index` of x: of its first `leading` axes.
+[[gnu::always_inline]] inline int64_t row_offset(const View& x, int leading, int64_t index) {
+  int64_t offset = 0;
+  for (int axis = leading - 1; axis >= 0; --axis) {
+    const int64_t rest = axis ? index / x.shape[axis] : 0;
+    offset += (index - rest * x.shape[axis]) * x.strides[axis];
+    index = rest;
+  }
+  return offset;
+}
+
 /// A view of one row of x: all axes behind the first `leading` ones.
 View row_view(const View& x, int leading, int64_t index) {
   View row = x;
-  int64_t offset = 0;
   for (int axis = leading - 1; axis >= 0; --axis) {
-    offset += index % x.shape[axis] * x.strides[axis];
-    index /= x.shape[axis];
     row.shape.erase(axis);
     row.strides.erase(axis);
   }
-  row.data = x.as<char>() + offset * size_of(x.dtype);
+  row.data = x.as<char>() + row_offset(x, leading, index) * size_of(x.dtype);
   return row;
 }
 
@@ -42,14 +60,23 @@ void add_elements(const View& index, const View& x, const View& table) {
   for (int64_t i = 0; i < n; ++i) to[rows[i] * step] += from[i];
 }
 
+/// Elements [begin, end) of each row of x are added into the rows that index names.
 template <class T>
-void add_row(const View& x, const View& to, int64_t begin, int64_t end) {
-  if (x.is_contiguous() && to.is_contiguous()) {
-    const T* from = x.as<T>();
-    T* sum = to.as<T>();
-    for (int64_t i = begin; i < end; ++i) sum[i] += from[i];
-  } else {
-    for (int64_t i = begin; i < end; ++i) element<T>(to, i) += element<T>(x, i);
+void add_rows(const View& index, const View& x, const View& table, int64_t begin, int64_t end) {
+  const int leading = index.ndim();
+  const bool direct = rows_compact(x, leading) && rows_compact(table, 1);
+  for (int64_t i = 0; i < index.size(); ++i) {
+    const int64_t row = element<int64_t>(index, i);
+    if (direct) {
+      const T* from = x.as<T>() + row_offset(x, leading, i) + begin;
+      T* to = table.as<T>() + row * table.strides[0] + begin;
+      vectors<T>(end - begin, [&](auto load, auto store) {
+        store(to, load(to, T(0)) + load(from, T(0)));
+      });
+    } else {
+      const View from = row_view(x, leading, i), to = row_view(table, 1, row);
+      for (int64_t j = begin; j < end; ++j) element<T>(to, j) += element<T>(from, j);
+    }
   }
 }
 
@@ -91,16 +118,24 @@ void gather(const View& table, const View& index, const View& out) {
       gather_elements<typename decltype(tag)::type>(table, index, out);
     });
   }
+  const int leading = index.ndim();
+  const bool direct = rows_compact(table, 1) && rows_compact(out, leading);
   const int64_t width = out.size() / index.size();
-  const size_t bytes = static_cast<size_t>(width * size_of(table.dtype));
+  const int64_t item = size_of(table.dtype);
+  const bool past = streams(out.size() * item);
   parallel_for(index.size(), row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const View from = row_view(table, 1, element<int64_t>(index, i));
-      const View to = row_view(out, index.ndim(), i);
-      if (from.is_contiguous() && to.is_contiguous()) {
-        std::memcpy(to.data, from.data, bytes);
+      const int64_t row = element<int64_t>(index, i);
+      if (direct) {
+        char* to = out.as<char>() + row_offset(out, leading, i) * item;
+        const char* from = table.as<char>() + row * table.strides[0] * item;
+        if (past) {
+          stream(to, from, width * item);
+        } else {
+          std::memcpy(to, from, static_cast<size_t>(width * item));
+        }
       } else {
-        copy(from, to);
+        copy(row_view(table, 1, row), row_view(out, leading, i));
       }
     }
   });
@@ -115,12 +150,9 @@ void scatter_add(const View& index, const View& x, const View& table) {
   const int64_t width = x.size() / index.size();
   // A row may be named twice, so the threads share the columns, not the rows.
   parallel_for(width, 1 + 16384 / index.size(), [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < index.size(); ++i) {
-      const View from = row_view(x, index.ndim(), i);
-      const View to = row_view(table, 1, element<int64_t>(index, i));
-      visit_floating(
-          x.dtype, [&](auto tag) { add_row<typename decltype(tag)::type>(from, to, begin, end); });
-    }
+    visit_floating(x.dtype, [&](auto tag) {
+      add_rows<typename decltype(tag)::type>(index, x, table, begin, end);
+    });
   });
 }
 

@@ -52,6 +52,7 @@ void attention_backward(bool causal, double scale, const View& q, const View& k,
                         const View& dk, const View& dv);
 void adamw(const AdamWStep& step, const View& p, const View& g, const View& m, const View& v);
 void random(Random kind, uint64_t seed, uint64_t offset, const View& out);
+void dropout(uint64_t seed, uint64_t offset, double p, const View& x, const View& out);
 
 /// The widest vector of T: 4 floats with SSE2 and NEON, 8 with AVX2, 16 with AVX-512.
 template <class T>
@@ -112,6 +113,8 @@ template <class T>
 
 /// body(offset, load, store) over [0, n) in vectors; the last, partial one included. `load(p, rest)`
 /// reads a vector at p + offset, `store(p, v)` writes one.
+/// A body that computes an exponential or more needs [[gnu::always_inline]]: it is called in two
+/// places, and the compiler does not copy a long one of its own accord.
 template <class T, class Body>
 [[gnu::always_inline]] inline void vectors(int64_t n, Body&& body) {
   int64_t i = 0;

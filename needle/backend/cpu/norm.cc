@@ -32,12 +32,11 @@ void norm_rows(Norm kind, double eps, const View& x, const View& weight, const V
           kind == Norm::layer ? static_cast<T>(row_sum<T>(in, n) / static_cast<double>(n)) : T(0);
       // Two passes: the sum of squares about the mean cannot cancel.
       const Vec<T> c(centre);
-      Vec<T> squares(T(0));
-      vectors<T>(n, [&](auto load, auto) {
+      const double squares = sum_over<T>(n, [&](auto load, Vec<T> sum) {
         const Vec<T> d = load(in, centre) - c;
-        squares = fma<T>(d, d, squares);
+        return fma<T>(d, d, sum);
       });
-      const double variance = static_cast<double>(hsum<T>(squares)) / static_cast<double>(n);
+      const double variance = squares / static_cast<double>(n);
       const T scale = static_cast<T>(1 / std::sqrt(variance + eps));
       const Vec<T> s(scale);
       vectors<T>(n, [&](auto load, auto store) {
@@ -63,17 +62,17 @@ void norm_backward_rows(Norm kind, const View& x, const View& weight, const View
   const int64_t rows = xs.count();
   // Each group of rows adds into its own partial dweight and dbias. The number of groups does not
   // depend on the number of threads, so neither do the bits of the result.
-  constexpr int64_t kGroups = 16;
-  T* partial = static_cast<T*>(scratch(3, static_cast<size_t>(2 * kGroups * n) * sizeof(T)));
-  std::memset(partial, 0, static_cast<size_t>(2 * kGroups * n) * sizeof(T));
+  const int64_t groups = least(16, 1 + rows / 32);
+  T* partial = static_cast<T*>(scratch(3, static_cast<size_t>(2 * groups * n) * sizeof(T)));
+  std::memset(partial, 0, static_cast<size_t>(2 * groups * n) * sizeof(T));
 
-  parallel_for(kGroups, 1 + kGroups * 16384 / (rows * n + 1), [&](int64_t first, int64_t last) {
+  parallel_for(groups, 1 + groups * 16384 / (rows * n + 1), [&](int64_t first, int64_t last) {
     const RowBuffers<T> buffer(4, n);
     const T* w = compact_vector<T>(weight, n, T(1), buffer[3]);
     for (int64_t group = first; group < last; ++group) {
       T* dw = partial + 2 * group * n;
       T* db = dw + n;
-      for (int64_t r = rows * group / kGroups; r < rows * (group + 1) / kGroups; ++r) {
+      for (int64_t r = rows * group / groups; r < rows * (group + 1) / groups; ++r) {
         const T* in = xs.read(r, buffer[0]);
         const T* g = dys.read(r, buffer[1]);
         T* out = dxs.write(r, buffer[2]);
@@ -101,15 +100,15 @@ void norm_backward_rows(Norm kind, const View& x, const View& weight, const View
       }
     }
   });
+  for (int64_t group = 1; group < groups; ++group) {
+    const T* more = partial + 2 * group * n;
+    vectors<T>(2 * n, [&](auto load, auto store) {
+      store(partial, load(partial, T(0)) + load(more, T(0)));
+    });
+  }
   for (int64_t i = 0; i < n; ++i) {
-    double dw = 0;
-    double db = 0;
-    for (int64_t group = 0; group < kGroups; ++group) {
-      dw += partial[2 * group * n + i];
-      db += partial[(2 * group + 1) * n + i];
-    }
-    if (dweight.data) dweight.as<T>()[i * dweight.strides[0]] = static_cast<T>(dw);
-    if (dbias.data) dbias.as<T>()[i * dbias.strides[0]] = static_cast<T>(db);
+    if (dweight.data) dweight.as<T>()[i * dweight.strides[0]] = partial[i];
+    if (dbias.data) dbias.as<T>()[i * dbias.strides[0]] = partial[n + i];
   }
 }
 

@@ -6,6 +6,9 @@
 // more than ten times as long. Here a piece that no thread has picked up is done by the caller.
 #include "needle/backend/cpu/parallel.h"
 
+#ifdef __SSE2__
+#include <xmmintrin.h>
+#endif
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 
@@ -38,6 +41,13 @@ std::shared_ptr<tbb::task_arena> shared_arena(int threads) {
   return arena;
 }
 
+/// Stores past the caches (stream.h) are seen by others in any order, but for this.
+void order_stores() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
+}
+
 thread_local bool inside_piece = false;
 
 /// Marks this thread as inside a piece, also if the piece throws.
@@ -61,11 +71,13 @@ void run_parallel(int64_t n, int64_t grain, RangeBody body, void* context) {
   const int64_t pieces = std::min<int64_t>(max_pieces(), n / std::max<int64_t>(grain, 1));
   if (pieces <= 1) {
     if (n > 0) body(context, 0, n);
+    order_stores();
     return;
   }
   const auto run_piece = [&](int64_t piece) {
     const Inside mark;
     body(context, n * piece / pieces, n * (piece + 1) / pieces);
+    order_stores();
   };
   shared_arena(num_threads())->execute([&] {
     // Isolated: while this thread waits for its own pieces it must not start a piece of somebody

@@ -57,8 +57,8 @@ struct AxisList {
   void locate(int64_t i, int64_t& x, int64_t& out) const {
     x = out = 0;
     for (int axis = count - 1; axis >= 0; --axis) {
-      const int64_t index = i % shape[axis];
-      i /= shape[axis];
+      int64_t index = i;
+      if (axis > 0) index = i % shape[axis], i /= shape[axis];
       x += index * from[axis], out += index * to[axis];
     }
   }
@@ -147,36 +147,94 @@ void reduce_rows(const AxisList& kept, const AxisList& outer, int64_t n, int64_t
   });
 }
 
-/// A row of results at a time: compact rows of x are folded into `kColumns` accumulators.
+constexpr int64_t kColumns = 1024;  // of a block of compact rows that are folded into one
+constexpr int64_t kRows = 64;       // that are folded in T before they are folded in P
+
+/// total[c] = fold of column c of `rows` rows, for `columns` columns. row(j) is where row j begins.
+template <Reduce op, class T, class P, class Row>
+void fold_rows(int64_t rows, int64_t columns, const Row& row, P* total) {
+  for (int64_t c = 0; c < columns; ++c) total[c] = start<op, T, P>();
+  if constexpr (op == Reduce::sum && std::is_floating_point_v<T>) {
+    alignas(64) T some[kColumns];
+    for (int64_t top = 0; top < rows; top += kRows) {
+      const int64_t bottom = least(top + kRows, rows);
+      std::memset(some, 0, static_cast<size_t>(columns) * sizeof(T));
+      int64_t j = top;
+      for (; j + 4 <= bottom; j += 4) {
+        const T *a = row(j), *b = row(j + 1), *c = row(j + 2), *d = row(j + 3);
+        vectors<T>(columns, [&](auto load, auto store) {
+          const Vec<T> four = (load(a, T(0)) + load(b, T(0))) + (load(c, T(0)) + load(d, T(0)));
+          store(some, load(some, T(0)) + four);
+        });
+      }
+      for (; j < bottom; ++j) {
+        const T* a = row(j);
+        for (int64_t c = 0; c < columns; ++c) some[c] += a[c];
+      }
+      for (int64_t c = 0; c < columns; ++c) total[c] += static_cast<P>(some[c]);
+    }
+  } else {
+    for (int64_t j = 0; j < rows; ++j) {
+      const T* a = row(j);
+      for (int64_t c = 0; c < columns; ++c) total[c] = fold<op, P>(total[c], static_cast<P>(a[c]));
+    }
+  }
+}
+
+/// A block of columns at a time: compact rows of x are folded into one row of results.
 template <Reduce op, class T>
 void reduce_columns(const AxisList& kept, const AxisList& reduced, int64_t n, int64_t to_stride,
                     const T* x, T* out) {
   using P = typename Partial<op, T>::type;
-  constexpr int64_t kColumns = 256;
   const int64_t blocks = (n + kColumns - 1) / kColumns;
-  const int64_t grain = row_grain(kColumns * reduced.size);
-  parallel_for(kept.size * blocks, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item % blocks * kColumns;
-      const int64_t columns = n - first < kColumns ? n - first : kColumns;
+  const int64_t items = kept.size * blocks;
+  // For few blocks the rows are cut into groups, so that threads can share them; how many there are
+  // depends on the shape alone, and so does the result.
+  constexpr int64_t kFew = 16, kMany = 65536;
+  const int64_t groups = items < kFew ? least(kFew, 1 + reduced.size * n / kMany) : 1;
+  P* partial =
+      groups == 1 ? nullptr
+                  : static_cast<P*>(scratch(
+                        2, static_cast<size_t>(items * groups * kColumns) * sizeof(P)));
+  const auto put = [&](int64_t item, const P* total) {
+    int64_t from;
+    int64_t to;
+    kept.locate(item / blocks, from, to);
+    const int64_t first = item % blocks * kColumns;
+    for (int64_t c = 0; c < least(n - first, kColumns); ++c) {
+      out[to + (first + c) * to_stride] = static_cast<T>(total[c]);
+    }
+  };
+  const int64_t grain = row_grain(least(n, kColumns) * reduced.size / groups);
+  parallel_for(items * groups, grain, [&](int64_t begin, int64_t end) {
+    P own[kColumns];
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t item = i / groups, group = i % groups;
       int64_t from;
       int64_t to;
       kept.locate(item / blocks, from, to);
-      P total[kColumns];
-      for (int64_t c = 0; c < columns; ++c) total[c] = start<op, T, P>();
-      for (int64_t j = 0; j < reduced.size; ++j) {
+      const int64_t first = item % blocks * kColumns;
+      const int64_t top = reduced.size * group / groups;
+      const int64_t bottom = reduced.size * (group + 1) / groups;
+      const auto row = [&](int64_t j) {
         int64_t offset;
         int64_t unused;
-        reduced.locate(j, offset, unused);
-        const T* row = x + from + offset + first;
-        for (int64_t c = 0; c < columns; ++c) {
-          total[c] = fold<op, P>(total[c], static_cast<P>(row[c]));
-        }
-      }
-      for (int64_t c = 0; c < columns; ++c)
-        out[to + (first + c) * to_stride] = static_cast<T>(total[c]);
+        reduced.locate(top + j, offset, unused);
+        return x + from + offset + first;
+      };
+      P* total = groups == 1 ? own : partial + i * kColumns;
+      fold_rows<op, T>(bottom - top, least(n - first, kColumns), row, total);
+      if (groups == 1) put(item, total);
     }
   });
+  for (int64_t item = 0; groups > 1 && item < items; ++item) {
+    P* total = partial + item * groups * kColumns;
+    for (int64_t g = 1; g < groups; ++g) {
+      const P* more = total + g * kColumns;
+      for (int64_t c = 0; c < least(n, kColumns); ++c) total[c] = fold<op, P>(total[c], more[c]);
+    }
+    put(item, total);
+  }
 }
 
 template <Reduce op, class T>

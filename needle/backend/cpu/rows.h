@@ -1,12 +1,16 @@
 // Row by row over the last axis.  (Lesson 04)
 #pragma once
 
+#include <limits>
+
 #include "needle/backend/cpu/isa.h"
+#include "needle/backend/cpu/stream.h"
 
 namespace needle::NEEDLE_ISA {
 
 /// The rows of a view: its last axis, for every index of the others. Kernels see compact rows: one
-/// that is not is brought into a buffer of the caller, and put back by finish().
+/// that is not is brought into a buffer of the caller, and put back by finish(); so are the rows of
+/// an output that streams.
 template <class T>
 class Rows {
  public:
@@ -14,6 +18,7 @@ class Rows {
       : view_(view), n_(view.shape.back()), stride_(view.strides.back()), count_(1) {
     for (int axis = 0; axis < view.ndim() - 1; ++axis) count_ *= view.shape[axis];
     direct_ = stride_ == 1 || n_ <= 1;
+    streams_ = direct_ && streams(count_ * n_ * int64_t{sizeof(T)});
   }
 
   int64_t count() const { return count_; }
@@ -27,9 +32,10 @@ class Rows {
   }
   /// Where to write the row; call finish() afterwards.
   [[gnu::always_inline]] T* write(int64_t row, T* buffer) const {
-    return direct_ ? at(row) : buffer;
+    return direct_ && !streams_ ? at(row) : buffer;
   }
   [[gnu::always_inline]] void finish(int64_t row, const T* buffer) const {
+    if (streams_) return stream(at(row), buffer, n_ * int64_t{sizeof(T)});
     if (direct_) return;
     T* to = at(row);
     for (int64_t i = 0; i < n_; ++i) to[i * stride_] = buffer[i];
@@ -50,6 +56,7 @@ class Rows {
   int64_t stride_;
   int64_t count_;
   bool direct_;
+  bool streams_;
 };
 
 /// Element i (row-major order) of a view of any rank.
@@ -101,39 +108,76 @@ class RowBuffers {
   T* data_;
 };
 
+/// load(p, rest) at offset i, as `vectors` gives it to its body.
+template <class T>
+struct LoadAt {
+  int64_t i;
+  [[gnu::always_inline]] Vec<T> operator()(const T* p, T /*rest*/) const {
+    return Vec<T>::load_unaligned(p + i);
+  }
+};
+
+/// Folds n elements into four vectors: element i in steps of four vectors into a, b, c, d, so that
+/// no addition waits for the one before. add(load, sum) returns the new sum.
+template <class T, class Sum, class Add>
+[[gnu::always_inline]] inline void fold_four(int64_t begin, int64_t end, Sum& a, Sum& b, Sum& c,
+                                             Sum& d, Add&& add) {
+  constexpr int64_t w = kWidth<T>;
+  int64_t i = begin;
+  for (; i + 4 * w <= end; i += 4 * w) {
+    a = add(LoadAt<T>{i}, a);
+    b = add(LoadAt<T>{i + w}, b);
+    c = add(LoadAt<T>{i + 2 * w}, c);
+    d = add(LoadAt<T>{i + 3 * w}, d);
+  }
+  vectors<T>(end - i, [&](auto load, auto) {
+    a = add([&](const T* p, T rest) { return load(p + i, rest); }, a);
+  });
+}
+
 /// The largest of n elements; NaN if one is NaN.
 template <class T>
 [[gnu::always_inline]] inline T row_max(const T* x, int64_t n) {
+  struct Found {
+    Vec<T> largest, nan;  // nan keeps the NaNs it meets; max may lose them
+  };
   const T lowest = -std::numeric_limits<T>::infinity();
-  Vec<T> largest(lowest);
-  Vec<T> nan(T(0));  // keeps the NaNs it meets
-  vectors<T>(n, [&](auto load, auto) {
+  Found a{Vec<T>(lowest), Vec<T>(T(0))}, b = a, c = a, d = a;
+  fold_four<T>(0, n, a, b, c, d, [&](auto load, Found f) {
     const Vec<T> v = load(x, lowest);
-    largest = xsimd::select(v > largest, v, largest);
-    nan = xsimd::select(v == v, nan, v);  // not v != v: see binary.cc
+    // Not v != v: see binary.cc.
+    return Found{xsimd::max(v, f.largest), xsimd::select(v == v, f.nan, v)};
   });
-  const T sum = hsum<T>(nan);
-  return sum != sum ? sum : hmax<T>(largest);
+  const T sum = hsum<T>((a.nan + b.nan) + (c.nan + d.nan));
+  if (sum != sum) return sum;
+  return hmax<T>(xsimd::max(xsimd::max(a.largest, b.largest), xsimd::max(c.largest, d.largest)));
 }
 
-/// The sum of n elements: vectors within pieces of 4096, pieces in double, so that the error does
-/// not grow with n.
-template <class T>
-[[gnu::always_inline]] inline double row_sum(const T* x, int64_t n) {
+/// The sum over n elements of what add(load, sum) = sum + ... adds to a vector: in pieces of 4096
+/// elements, and the pieces in double, so that the error does not grow with n.
+template <class T, class Add>
+[[gnu::always_inline]] inline double sum_over(int64_t n, Add&& add) {
   constexpr int64_t kChunk = 4096;
   double total = 0;
   for (int64_t i = 0; i < n; i += kChunk) {
-    const int64_t m = n - i < kChunk ? n - i : kChunk;
-    Vec<T> sum[4] = {Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0)), Vec<T>(T(0))};
-    int64_t j = i;
-    for (; j + 4 * kWidth<T> <= i + m; j += 4 * kWidth<T>) {
-#pragma GCC unroll 4  // else the sums are kept in memory
-      for (int u = 0; u < 4; ++u) sum[u] += Vec<T>::load_unaligned(x + j + u * kWidth<T>);
-    }
-    vectors<T>(i + m - j, [&](auto load, auto) { sum[0] += load(x + j, T(0)); });
-    total += hsum<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    Vec<T> a(T(0)), b(T(0)), c(T(0)), d(T(0));
+    fold_four<T>(i, least(n, i + kChunk), a, b, c, d, add);
+    total += hsum<T>((a + b) + (c + d));
   }
   return total;
+}
+
+/// The sum of n elements.
+template <class T>
+[[gnu::always_inline]] inline double row_sum(const T* x, int64_t n) {
+  return sum_over<T>(n, [&](auto load, Vec<T> sum) { return sum + load(x, T(0)); });
+}
+
+/// The sum of the products of n elements each.
+template <class T>
+[[gnu::always_inline]] inline double row_dot(const T* x, const T* y, int64_t n) {
+  return sum_over<T>(
+      n, [&](auto load, Vec<T> sum) { return fma<T>(load(x, T(0)), load(y, T(0)), sum); });
 }
 
 }  // namespace needle::NEEDLE_ISA

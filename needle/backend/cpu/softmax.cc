@@ -12,7 +12,7 @@ template <class T>
 [[gnu::always_inline]] inline double exp_row(const T* x, T* y, int64_t n, T largest) {
   Vec<T> sum(T(0));
   const Vec<T> shift(largest);
-  vectors<T>(n, [&](auto load, auto store) {
+  vectors<T>(n, [&] [[gnu::always_inline]] (auto load, auto store) {
     const Vec<T> e = xsimd::exp(load(x, -std::numeric_limits<T>::infinity()) - shift);
     store(y, e);
     sum += e;
@@ -67,10 +67,8 @@ void softmax_backward_rows(bool log, const View& y, const View& dy, const View& 
       const T* p = ys.read(r, buffer[0]);
       const T* g = dys.read(r, buffer[1]);
       T* out = dxs.write(r, buffer[2]);
-      Vec<T> sum(T(0));
-      vectors<T>(
-          n, [&](auto load, auto) { sum += log ? load(g, T(0)) : load(g, T(0)) * load(p, T(0)); });
-      const Vec<T> s(hsum<T>(sum));
+      const double sum = log ? row_sum<T>(g, n) : row_dot<T>(g, p, n);
+      const Vec<T> s(static_cast<T>(sum));
       vectors<T>(n, [&](auto load, auto store) {
         const Vec<T> pi = load(p, T(0));
         const Vec<T> gi = load(g, T(0));

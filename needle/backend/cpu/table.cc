@@ -33,6 +33,7 @@ const Kernels table = {
     .attention_backward = attention_backward,
     .adamw = adamw,
     .random = random,
+    .dropout = dropout,
 };
 
 }  // namespace needle::NEEDLE_ISA

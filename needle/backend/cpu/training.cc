@@ -1,6 +1,5 @@
-// AdamW as one pass, and random numbers.  (Lessons 04 and 05)
+// AdamW as one pass.  (Lessons 04 and 05)
 #include "needle/backend/cpu/rows.h"
-#include "needle/backend/random.h"
 
 namespace needle::NEEDLE_ISA {
 namespace {
@@ -31,28 +30,11 @@ void adamw_as(const AdamWStep& step, const View& p, const View& g, const View& m
   });
 }
 
-template <class T>
-void random_as(Random kind, uint64_t seed, uint64_t offset, const View& out) {
-  parallel_for(out.size(), 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const uint64_t number = offset + static_cast<uint64_t>(i);
-      element<T>(out, i) = static_cast<T>(kind == Random::uniform ? philox_uniform(seed, number)
-                                                                  : philox_normal(seed, number));
-    }
-  });
-}
-
 }  // namespace
 
 void adamw(const AdamWStep& step, const View& p, const View& g, const View& m, const View& v) {
   visit_floating(p.dtype,
                  [&](auto tag) { adamw_as<typename decltype(tag)::type>(step, p, g, m, v); });
-}
-
-void random(Random kind, uint64_t seed, uint64_t offset, const View& out) {
-  visit_floating(out.dtype, [&](auto tag) {
-    random_as<typename decltype(tag)::type>(kind, seed, offset, out);
-  });
 }
 
 }  // namespace needle::NEEDLE_ISA

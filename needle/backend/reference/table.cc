@@ -33,6 +33,7 @@ const Kernels reference_kernels = {
     .attention_backward = reference::attention_backward,
     .adamw = reference::adamw,
     .random = reference::random,
+    .dropout = reference::dropout,
 };
 
 }  // namespace needle

@@ -1,4 +1,4 @@
-// The optimiser's step and random numbers.  (Lesson 05)
+// The optimiser's step, random numbers, dropout.  (Lesson 05)
 #include <cmath>
 
 #include "needle/backend/random.h"
@@ -32,6 +32,15 @@ void random(Random kind, uint64_t seed, uint64_t offset, const View& out) {
   for (size_t i = 0; i < values.size(); ++i) {
     values.flat(i) = kind == Random::uniform ? philox_uniform(seed, offset + i)
                                              : philox_normal(seed, offset + i);
+  }
+  store(values, out);
+}
+
+void dropout(uint64_t seed, uint64_t offset, double p, const View& x_view, const View& out) {
+  Reals values = reals(x_view);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const bool keeps = philox_uniform(seed, offset + i) >= static_cast<float>(p);
+    values.flat(i) *= (keeps ? 1 : 0) / (1 - p);
   }
   store(values, out);
 }

@@ -129,5 +129,6 @@ void attention_backward(bool causal, double scale, const View& q, const View& k,
 // training.cc
 void adamw(const AdamWStep& step, const View& p, const View& g, const View& m, const View& v);
 void random(Random kind, uint64_t seed, uint64_t offset, const View& out);
+void dropout(uint64_t seed, uint64_t offset, double p, const View& x, const View& out);
 
 }  // namespace needle::reference
