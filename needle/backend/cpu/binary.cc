@@ -28,6 +28,30 @@ template <Binary op, class V>
   if constexpr (op == Binary::minimum) return xsimd::select((a < b) | !(a == a), a, b);
 }
 
+/// Rows of one operand with the same number of the other, which then stays in a register. Returns
+/// false if these are not of that form.
+template <Binary op, class T>
+bool with_number(const Walk<3>& w) {
+  constexpr int64_t item = sizeof(T);
+  const int last = w.ndim - 1;
+  const int64_t a = w.stride[1][last], b = w.stride[2][last];
+  const bool rows = w.stride[0][last] == item && a + b == item && a * b == 0;
+  if (!rows || streams(w.size * item)) return false;
+  const auto row = [](int64_t n, char* const* at, const int64_t* stride) {
+    T* y = reinterpret_cast<T*>(at[0]);
+    const T *p = reinterpret_cast<const T*>(at[1]), *q = reinterpret_cast<const T*>(at[2]);
+    if (stride[1] == 0) {
+      const Vec<T> same(*p);
+      vectors<T>(n, [&](auto load, auto store) { store(y, apply<op>(same, load(q, T(1)))); });
+    } else {
+      const Vec<T> same(*q);
+      vectors<T>(n, [&](auto load, auto store) { store(y, apply<op>(load(p, T(1)), same)); });
+    }
+  };
+  w.parallel_rows(row);
+  return true;
+}
+
 template <Binary op, class T>
 void binary_as(const View& a, const View& b, const View& out) {
   const Piece<T, T> piece = [](int64_t n, T* y, const T* const* in) {
@@ -54,7 +78,11 @@ void binary_as(const View& a, const View& b, const View& out) {
     const T* const in[] = {a.as<T>(), b.as<T>()};
     return piece(out.size(), out.as<T>(), in);
   }
-  pieces<T, T>(walk(out, a, b), piece);
+  const auto w = walk(out, a, b);
+  if constexpr (std::is_floating_point_v<T> && op != Binary::pow) {
+    if (with_number<op, T>(w)) return;
+  }
+  pieces<T, T>(w, piece);
 }
 
 template <class T>

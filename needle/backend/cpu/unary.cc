@@ -148,6 +148,11 @@ void unary_integer(Unary op, const View& x, const View& out) {
   pieces<T, T>(walk(out, x), op == Unary::neg ? negate : op == Unary::abs ? magnitude : rectify);
 }
 
+int64_t grain(Unary op) {
+  const bool cheap = op == Unary::neg || op == Unary::abs || op == Unary::relu;
+  return cheap ? kGrain : kCostlyGrain;
+}
+
 }  // namespace
 
 void unary(Unary op, const View& x, const View& out) {
@@ -166,7 +171,7 @@ void unary(Unary op, const View& x, const View& out) {
           };
         },
         std::make_integer_sequence<int, kUnaries>{});
-    pieces<T, T>(walk(out, x), f);
+    pieces<T, T>(walk(out, x), f, grain(op));
   });
 }
 
@@ -185,7 +190,7 @@ void unary_backward(Unary op, const View& x, const View& y, const View& dy, cons
           };
         },
         std::make_integer_sequence<int, kUnaries>{});
-    pieces<T, T>(walk(dx, x, y, dy), f);
+    pieces<T, T>(walk(dx, x, y, dy), f, grain(op));
   });
 }
 

@@ -6,6 +6,11 @@
 
 namespace needle::NEEDLE_ISA {
 
+/// Elements for which it is worth waking a thread, a few microseconds: where little is computed for
+/// each, and where an exponential is.
+inline constexpr int64_t kGrain = 32768;
+inline constexpr int64_t kCostlyGrain = 8192;
+
 /// N operands of one shape. Strides in bytes, so that dtypes may differ.
 template <int N>
 struct Walk {
@@ -76,16 +81,14 @@ struct Walk {
     }
   }
 
-  /// rows over everything, by several threads if there is enough.
+  /// rows over everything, by several threads if each has at least `grain` elements to do.
   template <class Row>
-  [[gnu::always_inline]] void parallel_rows(Row&& row) const {
+  [[gnu::always_inline]] void parallel_rows(Row&& row, int64_t grain = kGrain) const {
     if (size == 0) return;
-    parallel_for(size, kGrain, [&](int64_t begin, int64_t end) { rows(begin, end, row); });
+    parallel_for(size, grain, [&](int64_t begin, int64_t end) { rows(begin, end, row); });
   }
 
  private:
-  static constexpr int64_t kGrain = 16384;  // elements; below, waking a thread costs more
-
   static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
   /// Two neighbouring axes are one if, in every operand, stepping past the end of the inner is a
@@ -137,7 +140,7 @@ using Piece = void (*)(int64_t n, U* out, const T* const* in);
 /// out = f(in...), piece by piece. All inputs have type T; operand 0 is the output, of type U.
 /// A function pointer, so that this loop is compiled once per type and not once per operation.
 template <class U, class T, int N>
-void pieces(const Walk<N>& w, Piece<U, T> f) {
+void pieces(const Walk<N>& w, Piece<U, T> f, int64_t grain = kGrain) {
   const bool past = streams(w.size * int64_t{sizeof(U)});
   w.parallel_rows([f, past](int64_t n, char* const* at, const int64_t* stride) {
     const bool direct = stride[0] == static_cast<int64_t>(sizeof(U));
@@ -179,7 +182,7 @@ void pieces(const Walk<N>& w, Piece<U, T> f) {
         stream(to, out, m * int64_t{sizeof(U)});
       }
     }
-  });
+  }, grain);
 }
 
 }  // namespace needle::NEEDLE_ISA
