@@ -122,18 +122,13 @@ void gather(const View& table, const View& index, const View& out) {
   const bool direct = rows_compact(table, 1) && rows_compact(out, leading);
   const int64_t width = out.size() / index.size();
   const int64_t item = size_of(table.dtype);
-  const bool past = streams(out.size() * item);
   parallel_for(index.size(), row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = element<int64_t>(index, i);
       if (direct) {
-        char* to = out.as<char>() + row_offset(out, leading, i) * item;
-        const char* from = table.as<char>() + row * table.strides[0] * item;
-        if (past) {
-          stream(to, from, width * item);
-        } else {
-          std::memcpy(to, from, static_cast<size_t>(width * item));
-        }
+        std::memcpy(out.as<char>() + row_offset(out, leading, i) * item,
+                    table.as<char>() + row * table.strides[0] * item,
+                    static_cast<size_t>(width * item));
       } else {
         copy(row_view(table, 1, row), row_view(out, leading, i));
       }
