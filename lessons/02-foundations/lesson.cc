@@ -143,6 +143,10 @@ void dtypes() {
     std::cout << a << " with float32 gives " << promote(a, DType::float32) << "\n";
   }
   std::cout << "int32 with int64 gives " << promote(DType::int32, DType::int64) << "\n";
+  for (double x : {1.0 / 3, 100000.0}) {
+    std::cout << x << " is in float16 " << float(needle::float16(x)) << ", in bfloat16 "
+              << float(needle::bfloat16(x)) << "\n";
+  }
 }
 
 void floats() {

@@ -44,9 +44,14 @@ struct GradientSum final : Op {
   const char* name() const override { return "gradient_sum"; }
   Spec spec(Specs in) const override { return in[0]; }
   void forward(const Kernels& k, Arrays in, const NDArray& out) override {
-    slot(k, &Kernels::binary, name())(Binary::add, in[0].view(), in[1].view(), out.view());
+    const auto add = slot(k, &Kernels::binary, name());
+    if (!is_half(out.dtype())) return add(Binary::add, in[0].view(), in[1].view(), out.view());
+    const NDArray sum = cast(in[0], DType::float32);
+    add(Binary::add, sum.view(), cast(in[1], DType::float32).view(), sum.view());
+    assign(out, sum);
   }
   uint32_t saves() const override { return kNothing; }
+  bool takes_half() const override { return true; }
   Tensors gradient(const Tensor& dy, const Context&) const override { return {dy, dy}; }
 };
 
@@ -57,7 +62,7 @@ void accumulate(Tensor& sum, const Tensor& term) {
     return;
   }
   const NDArray& array = sum.value();
-  if (grad_enabled() || !sum.sole_owner() || !array.is_contiguous()) {
+  if (grad_enabled() || !sum.sole_owner() || !array.is_contiguous() || is_half(array.dtype())) {
     sum = apply_op<GradientSum>({sum, term});
     return;
   }

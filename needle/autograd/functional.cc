@@ -13,7 +13,7 @@ Tensors leaves(const char* name, const Tensors& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!is_floating(inputs[i].dtype())) {
       throw TypeError(str(name, ": input ", i, " is ", inputs[i].dtype(),
-                          "; only float32 and float64 can be differentiated"));
+                          "; only floating dtypes can be differentiated"));
     }
     out.emplace_back(inputs[i].value(), true);
   }

@@ -65,7 +65,8 @@ NDArray Op::run(Arrays inputs) {
 
 Spec ViewOp::spec(Specs) const { throw RuntimeError("spec: a view op has none; see view()"); }
 
-/// Whether any input needs a gradient. ValueError, RuntimeError for inputs that cannot be used.
+/// Whether any input needs a gradient. ValueError, RuntimeError, TypeError for inputs that cannot be
+/// used.
 static bool check_inputs(const Op& op, TensorRefs inputs) {
   bool record = false;
   for (const TensorRef& x : inputs) {
@@ -74,6 +75,7 @@ static bool check_inputs(const Op& op, TensorRefs inputs) {
       throw RuntimeError(str(op.name(), ": inputs on different devices, ", inputs[0]->device(),
                              " and ", x->device(), "; move them with to()"));
     }
+    if (!op.takes_half()) refuse_half(op.name(), x->dtype());
     record |= x->requires_grad();
   }
   return record;

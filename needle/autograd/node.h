@@ -98,6 +98,9 @@ class Op : public Pooled {
   /// differentiates again; while grad_enabled() is false a fused kernel may be used instead.
   virtual Tensors gradient(const Tensor& dy, const Context& context) const = 0;
   virtual uint32_t saves() const { return kInputs; }
+  /// Whether inputs may be float16 or bfloat16. What only moves elements takes them; what computes
+  /// does not, matmul excepted.
+  virtual bool takes_half() const { return false; }
 
   /// spec, allocate, forward. A ViewOp does less.
   virtual NDArray run(Arrays inputs);
@@ -108,6 +111,7 @@ class ViewOp : public Op {
  public:
   virtual NDArray view(const NDArray& x) const = 0;
   uint32_t saves() const override { return kNothing; }
+  bool takes_half() const override { return true; }
 
   NDArray run(Arrays inputs) final { return view(inputs[0]); }
   Spec spec(Specs) const final;
@@ -115,7 +119,7 @@ class ViewOp : public Op {
 };
 
 /// Runs `op` and, if any input needs a gradient, hangs a Node behind the output.
-/// RuntimeError if the inputs are on different devices.
+/// RuntimeError if the inputs are on different devices; TypeError for half ones that it does not take.
 Tensor apply_op(std::unique_ptr<Op> op, TensorRefs inputs);
 Tensor apply_op(std::unique_ptr<Op> op, const Tensors& inputs);
 

@@ -40,7 +40,7 @@ void Tensor::set_requires_grad(bool wanted) const {
   if (wanted == requires_grad()) return;
   if (!is_leaf()) throw RuntimeError("requires_grad: only a leaf's can be changed; use detach()");
   if (wanted && !is_floating(dtype())) {
-    throw TypeError(str("requires_grad: only float32 and float64 have gradients, not ", dtype()));
+    throw TypeError(str("requires_grad: only floating dtypes have gradients, not ", dtype()));
   }
   body_->node = wanted ? make_ref<Node>(Spec{shape(), dtype()}) : Ref<Node>();
 }

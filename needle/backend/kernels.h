@@ -12,6 +12,11 @@
 //    kernel may write over an input that has the same data pointer and strides.
 //  - `floating` means float32 or float64; sums of float32 are accumulated so that the error stays
 //    within a few units in the last place per thousand terms.
+//  - float16 and bfloat16 are kept and moved, not computed with. fill, copy (between all pairs of
+//    dtypes), where and gather take them; so does matmul, if both inputs have the same one, with an
+//    output of that dtype or float32: it adds up in float32 and rounds once. No other slot does.
+//  - A number that the output cannot hold goes to the nearest that it can, of two as near to the
+//    even one, also on the way from float64 or int64 to two bytes: rounded once.
 //  - NaN: arithmetic, maximum, minimum, and the reductions propagate it; comparisons are false
 //    (not_equal: true).
 #pragma once

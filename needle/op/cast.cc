@@ -17,6 +17,7 @@ struct Cast final : Op {
   }
 
   uint32_t saves() const override { return kNothing; }
+  bool takes_half() const override { return true; }
 
   Tensors gradient(const Tensor& dy, const Context& c) const override {
     return {cast(dy, c.spec(0).dtype)};
@@ -32,6 +33,7 @@ struct ToDevice final : Op {
   NDArray run(Arrays in) override { return to_device(in[0], to); }
   void forward(const Kernels&, Arrays, const NDArray&) override {}
   uint32_t saves() const override { return kNothing; }
+  bool takes_half() const override { return true; }
   Tensors gradient(const Tensor& dy, const Context&) const override {
     return {to_device(dy, from)};
   }

@@ -85,6 +85,7 @@ class Checkpoint final : public Op {
   NDArray run(Arrays) override { return std::exchange(output_, {}); }
   Spec spec(Specs) const override { throw RuntimeError("checkpoint: see run()"); }
   void forward(const Kernels&, Arrays, const NDArray&) override {}
+  bool takes_half() const override { return true; }
 
   Tensors gradient(const Tensor& dy, const Context& c) const override {
     if (grad_enabled()) {

@@ -40,6 +40,7 @@ struct Concat final : Op {
   }
 
   uint32_t saves() const override { return kNothing; }
+  bool takes_half() const override { return true; }
 
   Tensors gradient(const Tensor& dy, const Context& c) const override {
     Tensors partial(c.inputs());

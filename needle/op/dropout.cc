@@ -36,6 +36,7 @@ struct Dropout final : Op {
 
 Tensor dropout(const Tensor& x, double p, bool training) {
   if (!(p >= 0 && p < 1)) throw ValueError(str("dropout: p = ", p, " is not in [0, 1)"));
+  refuse_half("dropout", x.dtype());
   if (!training || p == 0) return x;
   Generator& generator = default_generator();
   return apply_op<Dropout>({x}, p, generator.seed(), generator.take(x.size()));

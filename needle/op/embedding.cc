@@ -20,6 +20,7 @@ struct Embedding final : Op {
   }
 
   uint32_t saves() const override { return kInput1; }
+  bool takes_half() const override { return true; }
   Tensors gradient(const Tensor& dy, const Context& c) const override;
 };
 
@@ -43,7 +44,7 @@ struct ScatterRows final : Op {
 };
 
 Tensors Embedding::gradient(const Tensor& dy, const Context& c) const {
-  return {apply_op<ScatterRows>({dy, c.input(1)}, c.shape(0)), Tensor()};
+  return {scatter_rows(dy, c.input(1), c.shape(0)[0]), Tensor()};
 }
 
 }  // namespace
@@ -51,6 +52,8 @@ Tensors Embedding::gradient(const Tensor& dy, const Context& c) const {
 Tensor scatter_rows(const Tensor& x, const Tensor& index, int64_t rows) {
   Shape table{rows};
   for (int axis = index.ndim(); axis < x.ndim(); ++axis) table.push_back(x.shape(axis));
+  if (is_half(x.dtype()))
+    return cast(scatter_rows(cast(x, DType::float32), index, rows), x.dtype());
   return apply_op<ScatterRows>({x, index}, table);
 }
 

@@ -88,6 +88,7 @@ Tensor index_select(const Tensor& x, int64_t axis, const Tensor& index) {
 }
 
 Tensor scatter_add(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
+  refuse_half("scatter_add", x.dtype());
   if (!is_floating(x.dtype()) || source.dtype() != x.dtype()) {
     throw TypeError(str("scatter_add: ", source.dtype(), " into ", x.dtype(),
                         "; wanted float32 or float64, the same for both"));

@@ -46,6 +46,8 @@ struct MatMul final : Op {
     // END SOLUTION
   }
 
+  bool takes_half() const override { return true; }
+
   static Tensor product(const Tensor& a, const Tensor& b) { return apply_op<MatMul>({a, b}); }
 
   static Shape batch_of(const Shape& shape) {
@@ -80,7 +82,9 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if ((left.size() == 0 || right.size() == 0) &&
       left.shape().back() == right.shape(right.ndim() - 2)) {
     // Without elements: sums of no products, (..., m, k, 1) times (..., 1, k, n) over k.
-    out = sum(mul(unsqueeze(left, -1), unsqueeze(right, -3)), Shape{-2});
+    const DType wide = is_half(dtype) ? DType::float32 : dtype;
+    const Tensor columns = unsqueeze(cast(left, wide), -1), rows = unsqueeze(cast(right, wide), -3);
+    out = cast(sum(mul(columns, rows), Shape{-2}), dtype);
   } else if (left.ndim() > 2 && right.ndim() == 2) {
     // Many rows times one matrix: a single product, and a single gradient of the matrix.
     Shape shape = left.shape();

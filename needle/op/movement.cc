@@ -68,6 +68,7 @@ struct Unslice final : Op {
     assign(out.slice(axis, where), in[0]);
   }
   uint32_t saves() const override { return kNothing; }
+  bool takes_half() const override { return true; }
   Tensors gradient(const Tensor& dy, const Context&) const override {
     return {slice(dy, axis, where)};
   }

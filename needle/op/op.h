@@ -3,7 +3,8 @@
 // One declaration each; shape rule, forward pass and gradient stand together in the file named in
 // the heading. Operands broadcast by NumPy's rule and are promoted by promote() (dtype.h). Errors:
 // ValueError for shapes, TypeError for dtypes, IndexError for axes and indices, RuntimeError for
-// operands on different devices. An axis may be negative.
+// operands on different devices. An axis may be negative. float16 and bfloat16 are taken by views,
+// copies, where, embedding and gathers, cast and matmul; all else refuses them with a TypeError.
 #pragma once
 
 #include <optional>
@@ -147,7 +148,8 @@ Tensors split(const Tensor& x, const Shape& sizes, int64_t axis = 0);
 Tensors chunk(const Tensor& x, int64_t count, int64_t axis = 0);
 
 // --- matmul.cc ---
-/// a (..., m, k) x b (..., k, n) -> (..., m, n); batch axes broadcast; 1-d operands as in NumPy.
+/// a (..., m, k) x b (..., k, n) -> (..., m, n); batch axes broadcast; 1-d operands as in NumPy. Two
+/// of float16 or bfloat16 give that dtype, summed in float32.
 Tensor matmul(const Tensor& a, const Tensor& b);
 /// a (m,), b (n,) -> (m, n), all products.
 Tensor outer(const Tensor& a, const Tensor& b);

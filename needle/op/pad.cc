@@ -34,6 +34,7 @@ struct Pad final : Op {
   }
 
   uint32_t saves() const override { return kNothing; }
+  bool takes_half() const override { return true; }
   Tensors gradient(const Tensor& dy, const Context& c) const override {
     return {slice(dy, axis, inside(c.shape(0)))};
   }

@@ -23,6 +23,7 @@ void manual_seed(uint64_t seed) { default_generator() = Generator(seed); }
 
 static Tensor random(Random kind, const Shape& shape, Generator& generator, DType dtype,
                      Device device) {
+  refuse_half("rand", dtype, "draw float32 numbers and round them with x.astype(dtype)");
   if (!is_floating(dtype)) throw TypeError(str("rand: only float32 and float64, not ", dtype));
   const NDArray out = NDArray::empty(shape, dtype, device);
   slot(kernels(device), &Kernels::random, "random")(kind, generator.seed(),

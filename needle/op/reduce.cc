@@ -157,7 +157,10 @@ double count(const Tensor& x, const Tensor& result) {
   return static_cast<double>(elements);
 }
 
-Tensor floating(const Tensor& x) { return is_floating(x.dtype()) ? x : cast(x, DType::float32); }
+Tensor floating(const char* name, const Tensor& x) {
+  refuse_half(name, x.dtype());
+  return is_floating(x.dtype()) ? x : cast(x, DType::float32);
+}
 
 }  // namespace
 
@@ -175,19 +178,19 @@ Tensor min(const Tensor& x, const Axes& axes, bool keepdims) {
 }
 
 Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
-  const Tensor total = sum(floating(x), axes, keepdims);
+  const Tensor total = sum(floating("mean", x), axes, keepdims);
   return div(total, count(x, total));
 }
 
 Tensor var(const Tensor& x, const Axes& axes, int correction, bool keepdims) {
-  const Tensor values = floating(x);
+  const Tensor values = floating("var", x);
   const Tensor distance = sub(values, mean(values, axes, true));
   const Tensor total = sum(mul(distance, distance), axes, keepdims);
   return div(total, std::fmax(0, count(x, total) - correction));
 }
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
-  const Tensor values = floating(x);
+  const Tensor values = floating("logsumexp", x);
   // BEGIN SOLUTION hw1.logsumexp
   Tensor largest = max(values, axes, true).detach();
   // Rows of only -inf (or with +inf) have no finite largest element to subtract.
@@ -200,12 +203,14 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
 }
 
 Tensor any(const Tensor& x, const Axes& axes, bool keepdims) {
+  refuse_half("any", x.dtype());
   const Tensor zero = Tensor::scalar(0, x.dtype(), x.device());
   return greater(sum(not_equal(x, zero), axes, keepdims),
                  Tensor::scalar(0, DType::int64, x.device()));
 }
 
 Tensor all(const Tensor& x, const Axes& axes, bool keepdims) {
+  refuse_half("all", x.dtype());
   const Tensor zero = Tensor::scalar(0, x.dtype(), x.device());
   return equal(sum(equal(x, zero), axes, keepdims), Tensor::scalar(0, DType::int64, x.device()));
 }
@@ -219,6 +224,7 @@ Tensor argmin(const Tensor& x, std::optional<int64_t> axis, bool keepdims) {
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
+  if (is_half(x.dtype())) return cast(sum_to(cast(x, DType::float32), shape), x.dtype());
   // BEGIN SOLUTION hw1.sum_to
   const int added = x.ndim() - shape.ndim();
   Shape to = x.shape();

@@ -34,14 +34,15 @@ void rank(const T* row, std::vector<int64_t>& order, int64_t k, bool descending)
 }
 
 /// int64 positions along `axis` of its k first elements in order.
-Tensor ranks(const Tensor& x, int axis, int64_t k, bool descending) {
+Tensor ranks(const char* name, const Tensor& x, int axis, int64_t k, bool descending) {
+  refuse_half(name, x.dtype());
   const NDArray rows = contiguous(to_device(x.value(), Device{}).transpose(axis, -1));
   const int64_t n = x.shape(axis);
   Shape shape = rows.shape();
   shape.back() = k;
   const NDArray out = NDArray::empty(shape, DType::int64);
   std::vector<int64_t> order(static_cast<size_t>(n));
-  visit_dtype(rows.dtype(), [&]<class T>(Tag<T>) {
+  visit_arithmetic(rows.dtype(), [&]<class T>(Tag<T>) {
     for (int64_t r = 0; k > 0 && r < out.size() / k; ++r) {
       rank(rows.data<T>() + r * n, order, k, descending);
       std::copy_n(order.begin(), k, out.data<int64_t>() + r * k);
@@ -54,7 +55,7 @@ Tensor ranks(const Tensor& x, int axis, int64_t k, bool descending) {
 
 std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t axis, bool descending) {
   const int i = normalize_axis("sort", axis, x.ndim());
-  const Tensor indices = ranks(x, i, x.shape(i), descending);
+  const Tensor indices = ranks("sort", x, i, x.shape(i), descending);
   return {gather(x, i, indices), indices};
 }
 
@@ -64,7 +65,7 @@ std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t axis, bool la
     throw ValueError(
         str("topk: k = ", k, ", but axis ", i, " of ", x.shape(), " has size ", x.shape(i)));
   }
-  const Tensor indices = ranks(x, i, k, largest);
+  const Tensor indices = ranks("topk", x, i, k, largest);
   return {gather(x, i, indices), indices};
 }
 

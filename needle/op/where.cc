@@ -24,6 +24,7 @@ struct Where final : Op {
   }
 
   uint32_t saves() const override { return kInput0; }
+  bool takes_half() const override { return true; }
 
   Tensors gradient(const Tensor& dy, const Context& c) const override {
     const Tensor condition = c.input(0);
@@ -43,6 +44,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 }
 
 Tensor clip(const Tensor& x, double low, double high) {
+  refuse_half("clip", x.dtype());
   if (!(low <= high)) throw ValueError(str("clip: low ", low, " is not at most high ", high));
   const Tensor lowest = scalar_like(x, low);
   const Tensor highest = scalar_like(x, high);

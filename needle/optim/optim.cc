@@ -14,6 +14,8 @@ Optimizer::Optimizer(Tensors parameters, double rate)
   if (parameters_.empty()) throw ValueError("optimizer: no parameters");
   if (!(lr >= 0)) throw ValueError(str("optimizer: lr ", lr, " is negative"));
   for (const Tensor& p : parameters_) {
+    refuse_half("optimizer", p.dtype(),
+                "keep parameters in float32, and multiply with p.astype(dtype)");
     if (!p.requires_grad())
       throw ValueError(str("optimizer: a parameter of shape ", p.shape(), " needs no gradient"));
   }

@@ -44,6 +44,8 @@ std::string_view name_in_file(DType dtype) {
     case DType::bool_: return "BOOL";
     case DType::int32: return "I32";
     case DType::int64: return "I64";
+    case DType::float16: return "F16";
+    case DType::bfloat16: return "BF16";
     case DType::float32: return "F32";
     default: return "F64";
   }
@@ -114,33 +116,6 @@ void check_cover(const std::map<std::string, ArrayInfo>& arrays, int64_t data_by
   }
   if (at != data_bytes) {
     throw ValueError(str(file, ": ", data_bytes - at, " bytes at the end belong to no array"));
-  }
-}
-
-float half_to_float(uint16_t half) {
-  const uint32_t sign = uint32_t{half} >> 15 << 31;
-  const uint32_t exponent = half >> 10 & 0x1f;
-  const uint32_t fraction = half & 0x3ff;
-  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24, exact in float32
-    const float value = static_cast<float>(fraction) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  const uint32_t wide = exponent == 0x1f ? 0xff : exponent - 15 + 127;
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
-}
-
-float bfloat_to_float(uint16_t value) { return std::bit_cast<float>(uint32_t{value} << 16); }
-
-// Widens n 16-bit numbers that lie in the second half of `values` to n floats, in place. Reading
-// stays ahead: before float i is written, numbers up to i were read, and it covers none after i.
-template <float (*convert)(uint16_t)>
-void widen(float* values, int64_t n) {
-  const char* packed = reinterpret_cast<const char*>(values) + 2 * n;
-  for (int64_t i = 0; i < n; ++i) {
-    uint16_t bits;
-    std::memcpy(&bits, packed + 2 * i, 2);
-    const float value = convert(bits);
-    std::memcpy(values + i, &value, 4);
   }
 }
 
@@ -217,16 +192,8 @@ NDArray SafetensorsFile::read(const std::string& name) const {
   const int64_t bytes = info.end - info.begin;
   const int64_t offset = data_begin_ + info.begin;
 
-  const bool is_half = info.dtype == "F16";
-  if (is_half || info.dtype == "BF16") {
-    NDArray out = NDArray::empty(info.shape, DType::float32);
-    float* values = out.data<float>();
-    read_bytes(offset, reinterpret_cast<char*>(values) + bytes, bytes);
-    is_half ? widen<half_to_float>(values, out.size()) : widen<bfloat_to_float>(values, out.size());
-    return out;
-  }
-  for (const DType dtype :
-       {DType::bool_, DType::int32, DType::int64, DType::float32, DType::float64}) {
+  for (int i = 0; i < kDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
     if (info.dtype != name_in_file(dtype)) continue;
     NDArray out = NDArray::empty(info.shape, dtype);
     auto* data = static_cast<unsigned char*>(out.view().data);

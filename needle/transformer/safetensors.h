@@ -38,9 +38,9 @@ class SafetensorsFile {
   const std::map<std::string, ArrayInfo>& arrays() const { return arrays_; }
   const Metadata& metadata() const { return metadata_; }
 
-  /// The array as a new one on the host: F32, F64, I32, I64 and BOOL as they are, F16 and BF16 as
-  /// float32. ValueError for an unknown name; TypeError for another dtype; RuntimeError if the file
-  /// has shrunk since it was opened.
+  /// The array as a new one on the host, in its own dtype: F64, F32, F16, BF16, I64, I32 or BOOL.
+  /// ValueError for an unknown name; TypeError for another dtype; RuntimeError if the file has
+  /// shrunk since it was opened.
   NDArray read(const std::string& name) const;
 
  private:

@@ -46,6 +46,7 @@ class PythonOp : public Op {
   }
   void forward(const Kernels&, Arrays, const NDArray&) override {}
   uint32_t saves() const override { return kInputs | kOutput; }
+  bool takes_half() const override { return true; }
 
   NDArray run(Arrays inputs) override {
     const py::gil_scoped_acquire guard;

@@ -26,7 +26,7 @@ struct In {
   Tensor tensor;
 };
 
-/// A dtype argument: needle.float32, "float32", numpy.float32, numpy.dtype, float, int or bool.
+/// A dtype argument: needle.float32, "float32", "bfloat16", numpy.float32, numpy.dtype, float, int or bool.
 struct InDType {
   DType dtype = DType::float32;
 };
@@ -60,7 +60,8 @@ std::optional<Tensor> try_tensor(py::handle object);
 NDArray array_from(const char* function, py::handle data, std::optional<DType> dtype = {});
 /// An array that shares NumPy's memory. TypeError, ValueError if that is impossible.
 NDArray array_sharing(const py::array& source);
-/// A NumPy array that shares the memory and keeps it alive. RuntimeError off the host.
+/// A NumPy array that shares the memory and keeps it alive. RuntimeError off the host, TypeError for
+/// bfloat16.
 py::array numpy_view(const NDArray& x);
 py::buffer_info buffer_of(const NDArray& x);
 /// Both operands of an elementwise function; at most one of them may be a number. nullopt if there

@@ -17,6 +17,7 @@ std::optional<DType> dtype_of_numpy(const py::dtype& dtype) {
       if (dtype.itemsize() == 8) return DType::int64;
       return {};
     case 'f':
+      if (dtype.itemsize() == 2) return DType::float16;
       if (dtype.itemsize() == 4) return DType::float32;
       if (dtype.itemsize() == 8) return DType::float64;
       return {};
@@ -24,8 +25,21 @@ std::optional<DType> dtype_of_numpy(const py::dtype& dtype) {
   }
 }
 
+[[noreturn]] void refuse_bfloat16() {
+  throw TypeError("numpy: NumPy has no bfloat16; use x.astype(ndl.float32).numpy()");
+}
+
 py::dtype numpy_dtype(DType t) {
-  return visit_dtype(t, []<class T>(Tag<T>) { return py::dtype::of<T>(); });
+  if (t == DType::bfloat16) refuse_bfloat16();
+  if (t == DType::float16) return py::dtype("float16");
+  return visit_arithmetic(t, []<class T>(Tag<T>) { return py::dtype::of<T>(); });
+}
+
+/// What the buffer protocol calls a dtype.
+std::string format_of(DType t) {
+  if (t == DType::bfloat16) refuse_bfloat16();
+  if (t == DType::float16) return "e";
+  return visit_arithmetic(t, []<class T>(Tag<T>) { return py::format_descriptor<T>::format(); });
 }
 
 bool is_native(const py::dtype& dtype) { return py::cast<bool>(dtype.attr("isnative")); }
@@ -39,18 +53,23 @@ DType checked_dtype(const char* function, const py::array& a) {
   }
   if (!dtype) {
     throw TypeError(str(function, ": numpy dtype ", text(a.dtype()),
-                        " is not supported; convert to bool, int32, int64, float32 or float64"));
+                        " is not supported; convert to bool, int32, int64, float16, float32 or ",
+                        "float64"));
   }
   return *dtype;
 }
 
-/// NumPy's reading of nested lists, with our defaults: float32 for Python floats.
+/// NumPy's reading of nested lists: float64 for Python floats.
 py::array array_of_list(const char* function, py::handle data) {
   const py::module_ numpy = py::module_::import("numpy");
   py::array a;
   try {
     a = numpy.attr("asarray")(data);
   } catch (py::error_already_set& e) {
+    if (e.matches(PyExc_TypeError) && py::hasattr(data, "__dlpack__")) {
+      throw TypeError(str(function, ": NumPy cannot read the ", type_name(data), " (",
+                          text(e.value()), "); share it with needle.from_dlpack(x)"));
+    }
     if (!e.matches(PyExc_ValueError)) throw;
     throw ValueError(str(function, ": the nested lists do not form a rectangle"));
   }
@@ -58,7 +77,6 @@ py::array array_of_list(const char* function, py::handle data) {
     throw TypeError(str(function, ": expected numbers, nested lists of numbers or an array, got ",
                         type_name(data)));
   }
-  if (a.dtype().kind() == 'f') a = a.attr("astype")("float32");
   return a;
 }
 
@@ -131,10 +149,12 @@ NDArray array_from(const char* function, py::handle data, std::optional<DType> w
   if (const auto tensor = try_tensor(data)) {
     return cast(tensor->value(), wanted.value_or(tensor->dtype()));
   }
+  if (wanted == DType::bfloat16) return cast(array_from(function, data, DType::float64), *wanted);
   const bool numpy = py::isinstance<py::array>(data) || is_numpy_scalar(data);
   py::array a =
       numpy ? py::module_::import("numpy").attr("asarray")(data) : array_of_list(function, data);
   const char kind = a.dtype().kind();
+  if (!wanted && !numpy && kind == 'f') wanted = DType::float32;
   if (wanted && std::strchr("biuf", kind) && is_native(a.dtype())) {
     a = a.attr("astype")(numpy_dtype(*wanted));
   }
@@ -194,9 +214,7 @@ py::array numpy_view(const NDArray& x) {
 
 py::buffer_info buffer_of(const NDArray& x) {
   check_host("buffer", x);
-  const std::string format =
-      visit_dtype(x.dtype(), []<class T>(Tag<T>) { return py::format_descriptor<T>::format(); });
-  return py::buffer_info(x.view().data, size_of(x.dtype()), format, x.ndim(),
+  return py::buffer_info(x.view().data, size_of(x.dtype()), format_of(x.dtype()), x.ndim(),
                          std::vector<py::ssize_t>(x.shape().begin(), x.shape().end()),
                          byte_strides(x));
 }
@@ -225,8 +243,10 @@ std::map<std::string, NDArray> arrays_from(const char* function, const py::dict&
 py::object item_of(const NDArray& x) {
   if (x.size() != 1) throw ValueError(str("item: shape ", x.shape(), " is not one element"));
   const NDArray host = to_device(x, Device{});
-  return visit_dtype(host.dtype(),
-                     [&]<class T>(Tag<T>) -> py::object { return py::cast(*host.data<T>()); });
+  return visit_dtype(host.dtype(), [&]<class T>(Tag<T>) -> py::object {
+    if constexpr (is_half_v<T>) return py::cast(static_cast<float>(*host.data<T>()));
+    if constexpr (!is_half_v<T>) return py::cast(*host.data<T>());
+  });
 }
 
 static int64_t size_from(const char* what, py::handle h) {
@@ -293,7 +313,8 @@ bool type_caster<InDType>::load(handle source, bool) {
     }
     if (!found) {
       throw needle::TypeError(needle::str(
-          "dtype: expected bool_, int32, int64, float32 or float64, got ", text(source)));
+          "dtype: expected bool_, int32, int64, float16, bfloat16, float32 or float64, got ",
+          text(source)));
     }
     value.dtype = *found;
   }

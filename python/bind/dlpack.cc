@@ -11,7 +11,7 @@ struct DLDevice {
   int32_t id;
 };
 struct DLDataType {
-  uint8_t code;  // 0 int, 2 float, 6 bool
+  uint8_t code;  // 0 int, 2 float, 4 bfloat, 6 bool
   uint8_t bits;
   uint16_t lanes;
 };
@@ -49,7 +49,7 @@ constexpr const char* used_name() {
 }
 
 DLDataType dl_dtype(DType t) {
-  const uint8_t code = t == DType::bool_ ? 6 : is_floating(t) ? 2 : 0;
+  const uint8_t code = t == DType::bool_ ? 6 : t == DType::bfloat16 ? 4 : is_floating(t) ? 2 : 0;
   return {code, static_cast<uint8_t>(8 * size_of(t)), 1};
 }
 

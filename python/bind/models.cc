@@ -247,11 +247,14 @@ void bind_decoder(py::module_& m) {
           arrays = transformer::load_safetensors(path.string());
         }
         py::dict out;
-        for (const auto& [name, array] : arrays) out[py::str(name)] = numpy_view(array);
+        for (const auto& [name, array] : arrays) {
+          const bool known = array.dtype() != DType::bfloat16;
+          out[py::str(name)] = numpy_view(known ? array : cast(array, DType::float32));
+        }
         return out;
       },
       py::arg("path"),
-      "{name: NumPy array} of a safetensors file; bfloat16 and float16 as float32.\n\n"
+      "{name: NumPy array} of a safetensors file; bfloat16, which NumPy lacks, as float32.\n\n"
       "RuntimeError if it cannot be read, ValueError if it is damaged.");
 }
 

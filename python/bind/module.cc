@@ -40,7 +40,9 @@ void bind_dtypes(py::module_& m) {
       "Whether tensors of this dtype can have gradients.");
   m.def(
       "promote_types", [](const InDType& a, const InDType& b) { return promote(a.dtype, b.dtype); },
-      py::arg("a"), py::arg("b"), "The dtype of an operation between two dtypes, as in NumPy 2.");
+      py::arg("a"), py::arg("b"),
+      "The dtype of an operation between two dtypes, as in NumPy 2; with bfloat16, or an int and\n"
+      "float16, as in PyTorch.");
   m.def(
       "broadcast_shapes",
       [](const InShape& a, const InShape& b) {

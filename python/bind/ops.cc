@@ -95,7 +95,8 @@ void bind_binary(Binder& define) {
       {"dot", dot, "a (n,), b (n,) -> (): the sum of the products."},
       {"matmul", matmul,
        "The matrix product: a (..., m, k) and b (..., k, n) give (..., m, n).\n\n"
-       "Batch axes broadcast; 1-d operands as in NumPy. ValueError if the inner sizes differ."},
+       "Batch axes broadcast; 1-d operands as in NumPy. ValueError if the inner sizes differ.\n"
+       "Two of float16 or bfloat16 give that dtype; the sums are taken in float32."},
       {"mse_loss", mse_loss, "mean((a - b)^2): the mean squared error, of shape ()."},
   };
   for (const Row& row : rows) {

@@ -207,6 +207,17 @@ void define_array(py::class_<A>& c) {
       py::arg("target"),
       "On another device, or in another dtype: x.to(\"reference\"), x.to(needle.float64).\n\n"
       "Returns x itself if there is nothing to do.");
+  c.def(
+      "astype",
+      [](const A& x, const InDType& dtype) {
+        const Tensor t = tensor_of(x);
+        return result<A>(released(t.size(), [&] { return cast(t, dtype.dtype); }), py::none());
+      },
+      py::arg("dtype"),
+      "In another dtype; x itself if it is of that dtype already. The gradient comes back in "
+      "x's.\n\n"
+      "float16 and bfloat16 are rounded to, to nearest and ties to even, and computed with as "
+      "float32.");
 }
 
 /// Without a graph there is no risk in sharing; with one NumPy could change what backward needs.

@@ -17,10 +17,10 @@ from pathlib import Path
 from .bootstrap import debian, venv
 from .paths import RELEASE, ROOT, SERVER, VENV_PYTHON, shown
 
-CPU_FEATURES = ["sse2", "avx", "avx2", "fma", "avx512f", "avx512cd", "avx512dq", "avx512bw"]
+CPU_FEATURES = ["sse2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512cd", "avx512dq", "avx512bw"]
 INSTRUCTION_SETS = {
-    "avx512": {"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx2", "fma"},
-    "avx2": {"avx2", "fma"},
+    "avx512": {"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx2", "fma", "f16c"},
+    "avx2": {"avx2", "fma", "f16c"},
     "sse2": {"sse2"},
 }
 ENOUGH_MEMORY_GIB = 4.0

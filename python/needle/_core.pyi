@@ -24,7 +24,9 @@ from ._core_arrays import AnyDType as AnyDType
 from ._core_arrays import Axes as Axes
 from ._core_arrays import Shape as Shape
 
+bfloat16: DType
 bool_: DType
+float16: DType
 float32: DType
 float64: DType
 int32: DType

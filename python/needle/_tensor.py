@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._core import NDArray, Tensor, from_numpy
+from ._core import NDArray, Tensor, bfloat16, from_numpy, tensor
 
 __all__ = ["set_printoptions"]
 
@@ -29,8 +29,24 @@ def _node_name(name: str) -> str:
 
 
 def _host(x: Tensor | NDArray) -> np.ndarray:
+    """The elements where NumPy can read them; bfloat16, which it lacks, as float32."""
     x = x.detach() if isinstance(x, Tensor) else x
-    return x.to("cpu").numpy()
+    x = x.to("cpu")
+    return (x.astype("float32") if x.dtype == bfloat16 else x).numpy()
+
+
+def _pack(x: Tensor | NDArray) -> np.ndarray:
+    """A copy to keep in a pickle; of bfloat16 the bits, as uint16, which no tensor has."""
+    values = _host(x)
+    return (
+        (values.view(np.uint32) >> 16).astype(np.uint16) if x.dtype == bfloat16 else values.copy()
+    )
+
+
+def _unpack(values: np.ndarray) -> Tensor:
+    if values.dtype != np.uint16:
+        return from_numpy(values)
+    return tensor((values.astype(np.uint32) << 16).view(np.float32)).astype(bfloat16)
 
 
 def _repr(x: Tensor | NDArray) -> str:
@@ -77,7 +93,7 @@ def _to_array(x: Tensor | NDArray, dtype: Any = None, copy: bool | None = None) 
 
 
 def _rebuild_tensor(values: np.ndarray, device: str, grad: bool, parameter: bool) -> Tensor:
-    t = from_numpy(values).to(device)
+    t = _unpack(values).to(device)
     t.requires_grad = grad
     if parameter:
         t._mark_parameter()
@@ -85,7 +101,7 @@ def _rebuild_tensor(values: np.ndarray, device: str, grad: bool, parameter: bool
 
 
 def _rebuild_array(values: np.ndarray, device: str) -> NDArray:
-    return NDArray(from_numpy(values)).to(device)
+    return NDArray(_unpack(values)).to(device)
 
 
 def _check_leaf(what: str, x: Tensor) -> None:
@@ -95,12 +111,11 @@ def _check_leaf(what: str, x: Tensor) -> None:
 
 def _reduce_tensor(x: Tensor) -> tuple:
     _check_leaf("pickle", x)
-    values = _host(x).copy()
-    return _rebuild_tensor, (values, str(x.device), x.requires_grad, x.is_parameter)
+    return _rebuild_tensor, (_pack(x), str(x.device), x.requires_grad, x.is_parameter)
 
 
 def _reduce_array(x: NDArray) -> tuple:
-    return _rebuild_array, (_host(x).copy(), str(x.device))
+    return _rebuild_array, (_pack(x), str(x.device))
 
 
 def _deepcopy_tensor(x: Tensor, memo: dict) -> Tensor:

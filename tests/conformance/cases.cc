@@ -104,7 +104,14 @@ constexpr uint64_t kNumbers = 8191;
 template <class T>
 T special(uint64_t i) {
   using Limits = std::numeric_limits<T>;
-  if constexpr (std::is_floating_point_v<T>) {
+  if constexpr (is_half_v<T>) {
+    const uint16_t inf = T(INFINITY).bits, one = T(1).bits, minus = 0x8000;
+    const uint16_t largest = inf - 1, subnormal = inf / 512;
+    const int values[] = {inf | 1, inf | 0x3f, inf,     inf | minus,     0,   minus,
+                          1,       subnormal,  largest, largest | minus, one, one | minus};
+    const auto which = philox(7, i).word[0] % std::size(values);
+    return i % 2 ? T(3 * philox_normal(2024, i)) : T::from_bits(static_cast<uint16_t>(values[which]));
+  } else if constexpr (std::is_floating_point_v<T>) {
     const T values[] = {Limits::quiet_NaN(),
                         Limits::infinity(),
                         -Limits::infinity(),
@@ -174,8 +181,14 @@ void poison(const NDArray& x) {
   }
 }
 
-double epsilon(DType t) { return t == DType::float32 ? 0x1p-23 : 0x1p-52; }
-double smallest_normal(DType t) { return t == DType::float32 ? 0x1p-126 : 0x1p-1022; }
+double epsilon(DType t) { return t == DType::float64 ? 0x1p-52 : 0x1p-23; }
+double smallest_normal(DType t) { return t == DType::float64 ? 0x1p-1022 : 0x1p-126; }
+/// What the rounding of a float32 to two bytes adds: the unit in the last place.
+double last_place(DType t, double value) {
+  if (!is_half(t)) return 0;
+  const bool bfloat = t == DType::bfloat16;
+  return std::fmax((bfloat ? 0x1p-7 : 0x1p-10) * std::abs(value), bfloat ? 0x1p-133 : 0x1p-24);
+}
 
 /// f(offset) for each element of x in row-major order.
 template <class F>
@@ -289,7 +302,7 @@ std::string Comparison::difference(const Pair& out, const Tolerance& tolerance) 
     const double size = std::abs(value_at(expected, i));
     if (std::isfinite(size)) scale = std::max(scale, size);
   }
-  const double per_term = dtype == DType::float32 ? 1.0 / 250 : 1.0 / 4;
+  const double per_term = dtype == DType::float64 ? 1.0 / 4 : 1.0 / 250;
   const double rounding =
       (4 + per_term * static_cast<double>(tolerance.terms)) * tolerance.times * epsilon(dtype);
 
@@ -307,12 +320,12 @@ std::string Comparison::difference(const Pair& out, const Tolerance& tolerance) 
       bool agree = false;
       double allowed = 0;
       if (is_floating(dtype)) {
-        const double x = static_cast<double>(e);
-        const double y = static_cast<double>(a);
+        const double x = value_at(expected, i), y = value_at(actual.view(), i);
         const double own =
             tolerance.scales.defined() ? value_at(tolerance.scales.view(), i) : scale;
         if (!tolerance.exact) {
           allowed = rounding * std::max(std::abs(x), own) + smallest_normal(dtype);
+          allowed += last_place(dtype, x);
         }
         const bool finite = std::isfinite(x) && std::isfinite(y);
         agree = finite ? std::abs(x - y) <= allowed : x == y || (x != x && y != y);
@@ -320,7 +333,8 @@ std::string Comparison::difference(const Pair& out, const Tolerance& tolerance) 
       if (!agree) {
         std::ostringstream text;
         text.precision(17);
-        text << "element " << i << " of " << expected.shape << ": got " << +a << ", want " << +e
+        text << "element " << i << " of " << expected.shape << ": got "
+             << value_at(actual.view(), i) << ", want " << value_at(expected, i)
              << ", allowed difference " << allowed;
         found = text.str();
       }
@@ -342,7 +356,10 @@ int64_t offset_of(const View& x, int64_t i) {
 
 double value_at(const View& x, int64_t i) {
   return visit_dtype(x.dtype, [&](auto tag) {
-    return static_cast<double>(x.as<typename decltype(tag)::type>()[offset_of(x, i)]);
+    using T = typename decltype(tag)::type;
+    const T value = x.as<T>()[offset_of(x, i)];
+    if constexpr (is_half_v<T>) return double{static_cast<float>(value)};
+    if constexpr (!is_half_v<T>) return static_cast<double>(value);
   });
 }
 

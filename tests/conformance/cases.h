@@ -81,13 +81,18 @@ inline constexpr DType kFloating[] = {DType::float32, DType::float64};
 inline constexpr DType kNumbers[] = {DType::float32, DType::float64, DType::int32, DType::int64};
 inline constexpr DType kAll[] = {DType::float32, DType::float64, DType::int32, DType::int64,
                                  DType::bool_};
+inline constexpr DType kHalf[] = {DType::float16, DType::bfloat16};
+/// What fill, copy, where and gather take: kAll and kHalf.
+inline constexpr DType kStored[] = {DType::float32, DType::float64, DType::int32,   DType::int64,
+                                    DType::bool_,   DType::float16, DType::bfloat16};
 
 // --- the rule ---
 
 /// How far a floating result may be from the reference:
 ///   (4 + terms / 250) * times * eps * max(|want|, scale) + the smallest normal number,
 /// eps = 2^-23; or 2^-52, and then terms / 4: float64 may be summed plainly, one term after the
-/// other. NaN must meet NaN, infinity the same infinity. Other dtypes: equal.
+/// other. Half dtypes are float32 rounded once more, so that eps * |want| is added, eps = 2^-10 for
+/// float16 and 2^-7 for bfloat16. NaN must meet NaN, infinity the same infinity. Other dtypes: equal.
 struct Tolerance {
   int64_t terms = 1;      // how many numbers were summed for one result
   double scale = 0;       // the size of what was summed, where the sum may cancel

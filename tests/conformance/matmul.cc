@@ -17,9 +17,9 @@ struct Operands {
   Layout out = Layout::compact;
 };
 
-/// a (leading..., m, k), b (leading..., k, n).
-void check(Device device, DType dtype, const Shape& leading, int64_t m, int64_t n, int64_t k,
-           const Operands& layouts = {}) {
+/// a (leading..., m, k), b (leading..., k, n), both of `dtype`; the product is of `to`.
+void check(Device device, DType dtype, DType to, const Shape& leading, int64_t m, int64_t n,
+           int64_t k, const Operands& layouts = {}) {
   const auto matrix = [&](int64_t rows, int64_t columns) {
     Shape shape = leading;
     shape.push_back(rows);
@@ -27,6 +27,7 @@ void check(Device device, DType dtype, const Shape& leading, int64_t m, int64_t 
     return shape;
   };
   CAPTURE(dtype);
+  CAPTURE(to);
   CAPTURE(leading);
   CAPTURE(m);
   CAPTURE(n);
@@ -37,13 +38,18 @@ void check(Device device, DType dtype, const Shape& leading, int64_t m, int64_t 
   Comparison c(device);
   const Pair a = c.input(matrix(m, k), dtype, layouts.a);
   const Pair b = c.input(matrix(k, n), dtype, layouts.b);
-  const Pair out = c.output(matrix(m, n), dtype, layouts.out);
+  const Pair out = c.output(matrix(m, n), to, layouts.out);
   c.run([&](const Kernels& kernels, Side s) { kernels.matmul(a[s], b[s], out[s]); });
   // What rounding is measured against: |a| x |b|.
-  const NDArray scales = NDArray::empty(matrix(m, n), dtype, {Device::reference});
+  const NDArray scales = NDArray::empty(matrix(m, n), DType::float64, {Device::reference});
   reference_kernels.matmul(magnitude(a[want]).view(), magnitude(b[want]).view(), scales.view());
   // Twice, because equal terms (stride 0 along k on both sides) round the same way each time.
   CHECK(c.difference(out, {.terms = k, .scales = scales, .times = 2}) == "");
+}
+
+void check(Device device, DType dtype, const Shape& leading, int64_t m, int64_t n, int64_t k,
+           const Operands& layouts = {}) {
+  check(device, dtype, dtype, leading, m, n, k, layouts);
 }
 
 }  // namespace
@@ -146,11 +152,39 @@ TEST_CASE("matmul of batches") {
   });
 }
 
+TEST_CASE("matmul of two-byte numbers, into numbers of two bytes and into float32") {
+  for_each_device(&Kernels::matmul, "matmul", [](Device device) {
+    for (DType dtype : kHalf) {
+      for (DType to : {dtype, DType::float32}) {
+        for (int64_t n : {0, 1, 7, 16, 33, 65, 257}) {
+          check(device, dtype, to, {}, n, 17, 33);
+          check(device, dtype, to, {}, 5, n, 65);
+          check(device, dtype, to, {}, 15, 16, n);
+          check(device, dtype, to, {}, 1, n, n);
+          check(device, dtype, to, {}, n, 1, n);
+        }
+        check(device, dtype, to, {}, 65, 100, 1031);
+        check(device, dtype, to, {}, 9, 2309, 513);
+        for (const Shape& leading : {Shape{}, Shape{0}, Shape{3}, Shape{2, 3}}) {
+          const int ndim = leading.ndim() + 2;
+          for (Layout a : input_layouts(ndim)) {
+            for (Layout b : input_layouts(ndim))
+              check(device, dtype, to, leading, 17, 9, 33, {a, b});
+            for (Layout out : output_layouts(ndim)) {
+              check(device, dtype, to, leading, 7, 33, 9, {a, Layout::compact, out});
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST_CASE("one NaN or infinity reaches its row of the product, and no other") {
   for_each_device(&Kernels::matmul, "matmul", [](Device device) {
     for (double value :
          {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
-      for (DType dtype : kFloating) {
+      for (DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
         Comparison c(device);
         const Pair a = c.inout({17, 19}, dtype);
         const Pair b = c.input({19, 35}, dtype);

@@ -8,7 +8,7 @@ import torch
 
 import needle as ndl
 
-DTYPES = [np.bool_, np.int32, np.int64, np.float32, np.float64]
+DTYPES = [np.bool_, np.int32, np.int64, np.float16, np.float32, np.float64]
 KINDS = [ndl.tensor, ndl.array]
 
 
@@ -99,7 +99,6 @@ def test_from_numpy_refuses_what_it_cannot_share():
 
 
 BAD_DTYPES = [
-    np.float16,
     np.complex64,
     object,
     np.uint8,
@@ -125,8 +124,8 @@ def test_foreign_byte_order(dtype):
             make(np.zeros(3, dtype=dtype))
 
 
-@pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.int64, torch.float32,
-                                   torch.float64])  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.int64, torch.float16,
+                                   torch.bfloat16, torch.float32, torch.float64])  # fmt: skip
 def test_dlpack_with_pytorch(dtype):
     t = torch.ones(3, 4, dtype=dtype).T
     x = ndl.from_dlpack(t)
@@ -173,7 +172,7 @@ def test_dlpack_protocol():
     with pytest.raises(TypeError, match="__dlpack__"):
         ndl.from_dlpack([1, 2])
     with pytest.raises(TypeError, match="16 bits"):
-        ndl.from_dlpack(torch.zeros(2, dtype=torch.float16))
+        ndl.from_dlpack(torch.zeros(2, dtype=torch.int16))
     del plain, versioned, capsule, y, copied
     for _ in range(100):  # capsules nobody consumes
         ndl.zeros(1000).__dlpack__()

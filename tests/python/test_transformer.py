@@ -61,6 +61,18 @@ def test_logits_of_a_llama_made_by_transformers(pair, tied, rng):
     assert np.abs(got.numpy() - torch_logits(theirs, tokens)).max() <= 1e-4
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_checkpoint_of_two_byte_weights_becomes_float32(dtype, tmp_path, rng):
+    llama(False).to(dtype).save_pretrained(tmp_path)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    ours = load_pretrained(tmp_path)
+    assert {p.dtype for p in ours.parameters()} == {ndl.float32}
+    tokens = rng.integers(0, 97, (3, 40))
+    with ndl.no_grad():
+        got = ours(ndl.tensor(tokens)).numpy()
+    assert np.abs(got - torch_logits(theirs.eval(), tokens)).max() <= 1e-4
+
+
 def test_cached_decoding_gives_the_same_logits(pair, rng):
     theirs, ours = pair
     tokens = rng.integers(0, 97, (2, 30))

@@ -80,6 +80,11 @@ TEST_CASE("dtype: names, sizes, promotion") {
   CHECK(promote(DType::bool_, DType::float32) == DType::float32);
   CHECK(promote(DType::int32, DType::int64) == DType::int64);
   CHECK(promote(DType::float32, DType::float64) == DType::float64);
+  for (DType t : {DType::float16, DType::bfloat16}) {
+    for (DType low : {DType::bool_, DType::int32, DType::int64}) CHECK(promote(low, t) == t);
+    for (DType high : {DType::float32, DType::float64}) CHECK(promote(t, high) == high);
+  }
+  CHECK(promote(DType::float16, DType::bfloat16) == DType::float32);
   CHECK_THROWS_WITH_AS(dtype_of("float16x"), doctest::Contains("float16x"), ValueError);
 }
 

@@ -256,10 +256,7 @@ size_t load(Kind kind, const std::string& path) {
   const transformer::SafetensorsFile file(path);
   for (const auto& [name, info] : file.arrays()) {
     const int64_t bytes = file.read(name).bytes();
-    // Half precision is widened to float32, so such an array may take twice what the file holds.
-    const bool is_half = info.dtype == "F16" || info.dtype == "BF16";
-    largest_allocation =
-        std::max(largest_allocation, static_cast<size_t>(is_half ? bytes / 2 : bytes));
+    largest_allocation = std::max(largest_allocation, static_cast<size_t>(bytes));
   }
   return largest_allocation;
 }

@@ -4,12 +4,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <numeric>
 #include <vector>
 
 #include "needle/array/error.h"
@@ -57,20 +55,6 @@ void refuses(const std::string& header, size_t data, const char* why) {
   CHECK_THROWS_WITH_AS(SafetensorsFile{file.path()}, doctest::Contains(why), ValueError);
 }
 
-template <class T>
-std::vector<T> values_of(const NDArray& array) {
-  return {array.data<T>(), array.data<T>() + array.size()};
-}
-
-// The value of a float16 by its definition (IEEE 754: 1 sign, 5 exponent, 10 fraction bits).
-double half_by_definition(int bits) {
-  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  const double sign = bits >> 15 ? -1 : 1;
-  if (exponent == 31) return fraction ? NAN : sign * INFINITY;
-  if (exponent == 0) return sign * std::ldexp(fraction, -24);
-  return sign * std::ldexp(1024 + fraction, exponent - 25);
-}
-
 }  // namespace
 
 TEST_SUITE_BEGIN("safetensors");
@@ -82,7 +66,11 @@ TEST_CASE("every dtype comes back, with its shape and the metadata") {
   const NDArray flags = NDArray::empty({3}, DType::bool_);
   flags.data<bool>()[0] = flags.data<bool>()[2] = true;
   flags.data<bool>()[1] = false;
+  const std::vector<float16> f16{float16(1.5), float16(-0.0), float16::from_bits(0x7d01)};
+  const std::vector<bfloat16> bf16{bfloat16(1e38), bfloat16::from_bits(0xff81)};
   const NamedArrays arrays{{"weight", NDArray::of<float>(f32, {2, 3})},
+                           {"half", NDArray::of<float16>(f16, {3})},
+                           {"brain", NDArray::of<bfloat16>(bf16, {2, 1})},
                            {"flags", flags},
                            {"scalar", NDArray::of<double>(f64, {})},
                            {"long", NDArray::of<int64_t>(i64, {2, 1})},
@@ -95,6 +83,8 @@ TEST_CASE("every dtype comes back, with its shape and the metadata") {
   CHECK(opened.metadata() == Metadata{{"format", "pt"}});
   CHECK(opened.arrays().size() == arrays.size());
   CHECK(opened.arrays().at("weight").dtype == "F32");
+  CHECK(opened.arrays().at("half").dtype == "F16");
+  CHECK(opened.arrays().at("brain").dtype == "BF16");
   CHECK(opened.arrays().at("none").shape == Shape{2, 0, 5});
 
   const NamedArrays again = load_safetensors(file.path());
@@ -120,28 +110,6 @@ TEST_CASE("arrays lie at multiples of their element's size") {
   uint64_t header = 0;
   std::memcpy(&header, file.read().data(), 8);
   CHECK(header % 8 == 0);
-}
-
-TEST_CASE("all 65536 values of float16 and bfloat16 are read as float32") {
-  std::vector<uint16_t> bits(65536);
-  std::iota(bits.begin(), bits.end(), uint16_t{0});
-  const std::string data(reinterpret_cast<const char*>(bits.data()), 2 * bits.size());
-  const TemporaryFile file;
-  file.write(with_length(R"({"h":{"dtype":"F16","shape":[256,256],"data_offsets":[0,131072]},)"
-                         R"("b":{"dtype":"BF16","shape":[65536],"data_offsets":[131072,262144]}})",
-                         data + data));
-  const NamedArrays arrays = load_safetensors(file.path());
-  CHECK(arrays.at("h").shape() == Shape{256, 256});
-  const std::vector<float> halves = values_of<float>(arrays.at("h"));
-  const std::vector<float> brains = values_of<float>(arrays.at("b"));
-  int wrong = 0;
-  for (int i = 0; i < 65536; ++i) {
-    const double half = half_by_definition(i);
-    const bool both_nan = std::isnan(half) && std::isnan(halves[i]);
-    wrong += !(both_nan || (halves[i] == half && std::signbit(halves[i]) == std::signbit(half)));
-    wrong += std::bit_cast<uint32_t>(brains[i]) != static_cast<uint32_t>(i) << 16;
-  }
-  CHECK(wrong == 0);
 }
 
 TEST_CASE("a bool is 0 or 1 in memory, whatever the file says") {

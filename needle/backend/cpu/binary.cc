@@ -126,7 +126,7 @@ void binary(Binary op, const View& a, const View& b, const View& out) {
 }
 
 void compare(Compare op, const View& a, const View& b, const View& out) {
-  visit_dtype(a.dtype, [&](auto tag) {
+  visit_arithmetic(a.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     switch (op) {
       case Compare::equal: return compare_as<Compare::equal, T>(a, b, out);

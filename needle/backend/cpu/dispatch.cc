@@ -1,4 +1,8 @@
 // Which instruction set the cpu backend runs on: decided once, here.  (Lesson 04)
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -43,6 +47,14 @@ struct Isa {
   bool (*supported)();
 };
 
+#ifdef __x86_64__
+/// Conversions of float16. Asked without the builtin, as not every compiler's knows the name.
+[[maybe_unused]] bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 // Those that were compiled, best first. Every flag given to the compiler is asked for; the builtin
 // also asks the operating system (xgetbv) whether it saves the wide registers.
 const Isa kIsas[] = {
@@ -50,12 +62,13 @@ const Isa kIsas[] = {
     {"avx512", &avx512::table, &avx512::probes, &avx512::ladders,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+              has_f16c();
      }},
 #endif
 #ifdef NEEDLE_HAS_AVX2
     {"avx2", &avx2::table, &avx2::probes, &avx2::ladders,
-     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
+     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }},
 #endif
 #ifdef NEEDLE_HAS_SSE2
     // Part of every x86-64.

@@ -62,9 +62,41 @@ void matmul_as(const View& a, const View& b, const View& out) {
   }
 }
 
+/// Products of float16 or bfloat16: those of the same numbers as float32, rounded once at the end.
+void multiply_halves(const View& a, const View& b, const View& out) {
+  // Like x, but compact float32 in scratch memory; a broadcast axis stays one.
+  const auto like = [](const View& x, int which, View* once = nullptr) {
+    View wide = x;
+    wide.dtype = DType::float32;
+    int64_t size = 1;
+    for (int axis = x.ndim() - 1; axis >= 0; --axis) {
+      const bool same = once && x.strides[axis] == 0 && x.shape[axis] > 1;
+      wide.strides[axis] = same ? 0 : size;
+      if (same) once->shape[axis] = 1;
+      if (!same) size *= x.shape[axis];
+    }
+    wide.data = scratch(which, static_cast<size_t>(size) * sizeof(float));
+    return wide;
+  };
+  const auto widened = [&](const View& x, int which) {
+    View once = x;  // x without its repetitions
+    const View wide = like(x, which, &once);
+    View target = wide;
+    target.shape = once.shape;
+    copy(once, target);
+    return wide;
+  };
+  const View wide_a = widened(a, 4), wide_b = widened(b, 5);
+  if (!is_half(out.dtype)) return matmul(wide_a, wide_b, out);
+  const View wide = like(out, 3);
+  matmul(wide_a, wide_b, wide);
+  copy(wide, out);
+}
+
 }  // namespace
 
 void matmul(const View& a, const View& b, const View& out) {
+  if (is_half(a.dtype)) return multiply_halves(a, b, out);
   visit_floating(out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const bool compact_columns = out.strides.back() == 1 || out.shape.back() == 1;

@@ -303,12 +303,12 @@ void reduce(Reduce op, const View& x, const View& out) {
     case DType::int32: return reduce_typed<int32_t>(op, x, out);
     case DType::int64: return reduce_typed<int64_t>(op, x, out);
     case DType::float32: return reduce_typed<float>(op, x, out);
-    case DType::float64: return reduce_typed<double>(op, x, out);
+    default: return reduce_typed<double>(op, x, out);
   }
 }
 
 void arg_reduce(ArgReduce op, const View& x, int axis, const View& out) {
-  visit_dtype(x.dtype, [&](auto tag) {
+  visit_arithmetic(x.dtype, [&](auto tag) {
     arg_reduce_as<typename decltype(tag)::type>(op == ArgReduce::argmax, x, axis, out);
   });
 }

@@ -53,6 +53,13 @@ class Elements {
   const View& view_;
 };
 
+/// value as the wide type, which holds it exactly.
+template <class Wide, class T>
+Wide widen(T value) {
+  if constexpr (is_half_v<T>) return static_cast<float>(value);
+  if constexpr (!is_half_v<T>) return value;
+}
+
 /// value as a T. C++ leaves floating -> int undefined where the value does not fit (and for NaN);
 /// here, as in NumPy on x86, the result is then the smallest int.
 template <class T, class Wide>
@@ -75,9 +82,10 @@ Array<Wide> load(const View& x) {
   Array<Wide> out(sizes(x.shape));
   visit_dtype(x.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if constexpr (std::is_floating_point_v<T> == std::is_floating_point_v<Wide>) {
+    constexpr bool real = is_half_v<T> || std::is_floating_point_v<T>;
+    if constexpr (real == std::is_floating_point_v<Wide>) {
       const Elements<T> source(x);
-      std::copy(source.begin(), source.end(), out.begin());
+      std::transform(source.begin(), source.end(), out.begin(), widen<Wide, T>);
     } else {
       throw TypeError(str("reference: a kernel does not take ", x.dtype));
     }
