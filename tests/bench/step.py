@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,9 +111,7 @@ class Torch:
 
     def _norm(self, x: Any, layer: int, which: str) -> Any:
         weight = self.weights[f"model.layers.{layer}.{which}_layernorm.weight"]
-        return self.torch.nn.functional.rms_norm(
-            x, x.shape[-1:], weight, self.config.rms_norm_eps
-        )
+        return self.torch.nn.functional.rms_norm(x, x.shape[-1:], weight, self.config.rms_norm_eps)
 
     def _attention(self, name: str, x: Any) -> Any:
         f, d = self.torch.nn.functional, self.config.head_dim
@@ -153,8 +152,10 @@ def _timed(side: Any) -> Callable[[], float]:
 
 def _resident(field: str) -> int:
     """VmRSS (now) or VmHWM (at most) of this process, in bytes."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(
+        int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(field)
+    )
 
 
 def _peak(side: str) -> float:

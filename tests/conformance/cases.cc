@@ -110,7 +110,8 @@ T special(uint64_t i) {
     const int values[] = {inf | 1, inf | 0x3f, inf,     inf | minus,     0,   minus,
                           1,       subnormal,  largest, largest | minus, one, one | minus};
     const auto which = philox(7, i).word[0] % std::size(values);
-    return i % 2 ? T(3 * philox_normal(2024, i)) : T::from_bits(static_cast<uint16_t>(values[which]));
+    return i % 2 ? T(3 * philox_normal(2024, i))
+                 : T::from_bits(static_cast<uint16_t>(values[which]));
   } else if constexpr (std::is_floating_point_v<T>) {
     const T values[] = {Limits::quiet_NaN(),
                         Limits::infinity(),

@@ -70,9 +70,8 @@ void add_rows(const View& index, const View& x, const View& table, int64_t begin
     if (direct) {
       const T* from = x.as<T>() + row_offset(x, leading, i) + begin;
       T* to = table.as<T>() + row * table.strides[0] + begin;
-      vectors<T>(end - begin, [&](auto load, auto store) {
-        store(to, load(to, T(0)) + load(from, T(0)));
-      });
+      vectors<T>(end - begin,
+                 [&](auto load, auto store) { store(to, load(to, T(0)) + load(from, T(0))); });
     } else {
       const View from = row_view(x, leading, i), to = row_view(table, 1, row);
       for (int64_t j = begin; j < end; ++j) element<T>(to, j) += element<T>(from, j);

@@ -6,9 +6,6 @@
 // more than ten times as long. Here a piece that no thread has picked up is done by the caller.
 #include "needle/backend/cpu/parallel.h"
 
-#ifdef __SSE2__
-#include <xmmintrin.h>
-#endif
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 
@@ -44,7 +41,7 @@ std::shared_ptr<tbb::task_arena> shared_arena(int threads) {
 /// Stores past the caches (stream.h) are seen by others in any order, but for this.
 void order_stores() {
 #ifdef __SSE2__
-  _mm_sfence();
+  __builtin_ia32_sfence();
 #endif
 }
 

@@ -193,9 +193,9 @@ void reduce_columns(const AxisList& kept, const AxisList& reduced, int64_t n, in
   constexpr int64_t kFew = 16, kMany = 65536;
   const int64_t groups = items < kFew ? least(kFew, 1 + reduced.size * n / kMany) : 1;
   P* partial =
-      groups == 1 ? nullptr
-                  : static_cast<P*>(scratch(
-                        2, static_cast<size_t>(items * groups * kColumns) * sizeof(P)));
+      groups == 1
+          ? nullptr
+          : static_cast<P*>(scratch(2, static_cast<size_t>(items * groups * kColumns) * sizeof(P)));
   const auto put = [&](int64_t item, const P* total) {
     int64_t from;
     int64_t to;

@@ -142,47 +142,49 @@ using Piece = void (*)(int64_t n, U* out, const T* const* in);
 template <class U, class T, int N>
 void pieces(const Walk<N>& w, Piece<U, T> f, int64_t grain = kGrain) {
   const bool past = streams(w.size * int64_t{sizeof(U)});
-  w.parallel_rows([f, past](int64_t n, char* const* at, const int64_t* stride) {
-    const bool direct = stride[0] == static_cast<int64_t>(sizeof(U));
-    bool compact = direct && !past;
-    const T* from[N - 1];
-    for (int k = 1; k < N; ++k) {
-      compact &= stride[k] == static_cast<int64_t>(sizeof(T));
-      from[k - 1] = reinterpret_cast<const T*>(at[k]);
-    }
-    if (compact) return f(n, reinterpret_cast<U*>(at[0]), from);
+  w.parallel_rows(
+      [f, past](int64_t n, char* const* at, const int64_t* stride) {
+        const bool direct = stride[0] == static_cast<int64_t>(sizeof(U));
+        bool compact = direct && !past;
+        const T* from[N - 1];
+        for (int k = 1; k < N; ++k) {
+          compact &= stride[k] == static_cast<int64_t>(sizeof(T));
+          from[k - 1] = reinterpret_cast<const T*>(at[k]);
+        }
+        if (compact) return f(n, reinterpret_cast<U*>(at[0]), from);
 
-    alignas(64) T in[N - 1][kPiece];
-    alignas(64) U out[kPiece];
-    // A broadcast operand is the same in every piece.
-    for (int k = 1; k < N; ++k) {
-      if (stride[k] != 0) continue;
-      const T x = *reinterpret_cast<const T*>(at[k]);
-      const int64_t m = least(n, kPiece);
-      if constexpr (sizeof(T) == 1) {
-        std::memset(in[k - 1], x, static_cast<size_t>(m));  // NEON has no vector of bool
-      } else {
-        for (int64_t i = 0; i < m; i += kWidth<T>) Vec<T>(x).store_aligned(in[k - 1] + i);
-      }
-    }
-    // Where it streams, pieces end where lines end.
-    const int64_t lead = past ? (-reinterpret_cast<uintptr_t>(at[0]) % 64) / sizeof(U) : 0;
-    for (int64_t i = 0, m = 0; i < n; i += m) {
-      m = least(n - i, i == 0 && lead ? lead : kPiece);
-      for (int k = 1; k < N; ++k) {
-        from[k - 1] = stride[k] == 0
-                          ? in[k - 1]
-                          : gather_piece<T>(at[k] + i * stride[k], stride[k], m, in[k - 1]);
-      }
-      char* to = at[0] + i * stride[0];
-      f(m, direct && !past ? reinterpret_cast<U*>(to) : out, from);
-      if (!direct) {
-        scatter_piece<U>(out, m, to, stride[0]);
-      } else if (past) {
-        stream(to, out, m * int64_t{sizeof(U)});
-      }
-    }
-  }, grain);
+        alignas(64) T in[N - 1][kPiece];
+        alignas(64) U out[kPiece];
+        // A broadcast operand is the same in every piece.
+        for (int k = 1; k < N; ++k) {
+          if (stride[k] != 0) continue;
+          const T x = *reinterpret_cast<const T*>(at[k]);
+          const int64_t m = least(n, kPiece);
+          if constexpr (sizeof(T) == 1) {
+            std::memset(in[k - 1], x, static_cast<size_t>(m));  // NEON has no vector of bool
+          } else {
+            for (int64_t i = 0; i < m; i += kWidth<T>) Vec<T>(x).store_aligned(in[k - 1] + i);
+          }
+        }
+        // Where it streams, pieces end where lines end.
+        const int64_t lead = past ? (-reinterpret_cast<uintptr_t>(at[0]) % 64) / sizeof(U) : 0;
+        for (int64_t i = 0, m = 0; i < n; i += m) {
+          m = least(n - i, i == 0 && lead ? lead : kPiece);
+          for (int k = 1; k < N; ++k) {
+            from[k - 1] = stride[k] == 0
+                              ? in[k - 1]
+                              : gather_piece<T>(at[k] + i * stride[k], stride[k], m, in[k - 1]);
+          }
+          char* to = at[0] + i * stride[0];
+          f(m, direct && !past ? reinterpret_cast<U*>(to) : out, from);
+          if (!direct) {
+            scatter_piece<U>(out, m, to, stride[0]);
+          } else if (past) {
+            stream(to, out, m * int64_t{sizeof(U)});
+          }
+        }
+      },
+      grain);
 }
 
 }  // namespace needle::NEEDLE_ISA
