@@ -1,5 +1,8 @@
 """The GIL is released in long work; instruction sets; the number of threads."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -135,6 +138,76 @@ def test_number_of_threads():
         assert ndl.get_num_threads() == 2
     finally:
         ndl.set_num_threads(before)
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request):
+    """The number of threads that kernels use in this test."""
+    before = ndl.get_num_threads()
+    ndl.set_num_threads(request.param)
+    yield request.param
+    ndl.set_num_threads(before)
+
+
+def gradients(f, *shapes) -> list[bytes]:
+    """The bytes of f's result for random tensors and of all its gradients."""
+    rng = np.random.default_rng(0)
+    inputs = [ndl.tensor(rng.standard_normal(s).astype("float32"), requires_grad=True)
+              for s in shapes]  # fmt: skip
+    y = f(*inputs)
+    (y * y).sum().backward()
+    return [t.detach().numpy().tobytes() for t in [y, *(x.grad for x in inputs)]]
+
+
+SUMS = {
+    "matmul": (lambda a, b: a @ b, (301, 407), (407, 503)),
+    "thin matmul": (lambda a, b: a @ b, (3, 4001), (4001, 503)),
+    "sum of all": (lambda a: a.sum(), (1001, 1003)),
+    "sum of columns": (lambda a: a.sum(0), (4001, 301)),
+    "sum of rows": (lambda a: a.sum(-1), (1001, 1003)),
+    "layer norm": (ndl.layer_norm, (999, 517), (517,), (517,)),
+    "softmax": (lambda a: a.softmax(-1), (999, 517)),
+    "attention": (
+        lambda q, k, v: ndl.scaled_dot_product_attention(q, k, v, is_causal=True),
+        (2, 6, 131, 32), (2, 2, 131, 32), (2, 2, 131, 32),
+    ),
+    "convolution": (lambda x, w: ndl.conv2d(x, w, padding=1), (5, 7, 33, 31), (11, 7, 3, 3)),
+    "rows looked up": (
+        lambda t: ndl.embedding(t, ndl.tensor(np.arange(6000) * 7919 % 300)), (300, 257),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_the_same_bits_every_time(name, threads):
+    f, *shapes = SUMS[name]
+    first = gradients(f, *shapes)
+    for _ in range(4):
+        assert gradients(f, *shapes) == first
+
+
+COUNT = """
+import os, threading
+import needle as ndl
+ndl.set_num_threads(2)
+x = ndl.ones(700, 700)
+def work():
+    for _ in range(10):
+        x @ x
+callers = [threading.Thread(target=work) for _ in range(4)]
+most = 0
+for t in callers:
+    t.start()
+while any(t.is_alive() for t in callers):
+    most = max(most, len(os.listdir("/proc/self/task")))
+print(most)
+"""
+
+
+def test_callers_share_their_helpers():
+    # The main thread, four that call, and those that help: for all of them, not for each.
+    done = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
+    assert 5 < int(done.stdout) <= 5 + os.cpu_count()
 
 
 SMOKE = """

@@ -2,6 +2,10 @@
 //
 // The axes are split into kept and reduced ones. If the innermost axis in memory is reduced, each
 // result is the fold of compact rows; if it is kept, whole rows are folded into a row of results.
+//
+// Sums of float32 are added up in float32 for a while and then in float64. A number goes through at
+// most 260 additions in float32 in a row (256 with vectors of four, 128 with eight), and 19 in a
+// column: the error is below that times 2^-24 of the sum of magnitudes, however many there are.
 #include <cmath>
 #include <limits>
 #include <type_traits>
