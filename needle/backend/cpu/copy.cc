@@ -172,7 +172,7 @@ void fill_row(T* to, int64_t n, T x, bool past) {
   for (int64_t i = 0; i < n; i += kPiece) {
     const int64_t bytes = least(n - i, kPiece) * int64_t{sizeof(T)};
     if (past) {
-      stream(to + i, piece, bytes);
+      stream_bytes(to + i, piece, bytes);
     } else {
       std::memcpy(to + i, piece, static_cast<size_t>(bytes));
     }

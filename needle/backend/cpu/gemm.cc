@@ -123,8 +123,9 @@ Blocks blocks_for(int64_t m, int64_t n, int64_t k) {
 
 }  // namespace
 
-template <class T>
-void gemm(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
+template <class T, class S>
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<const std::type_identity_t<S>> a,
+          Matrix<const std::type_identity_t<S>> b, Matrix<std::type_identity_t<T>> c,
           bool accumulate) {
   if (k == 0 && !accumulate) {
     for (int64_t i = 0; i < m; ++i) {
@@ -136,10 +137,11 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b,
   constexpr int64_t item = sizeof(T);
   // What fits into L2 as it lies there is not worth a copy, unless the rows of B that a tile reads
   // are a round number of bytes apart and compete for a few places in L1.
+  constexpr bool same = std::is_same_v<T, S>;
   const int64_t half = caches().l2 / 2;
-  const bool a_stays = m * k * item <= half && a.column == 1;
+  const bool a_stays = same && m * k * item <= half && a.column == 1;
   const bool crowded = b.row * item % 256 == 0 && k > 64;
-  const bool b_stays = n * k * item <= half && b.column == 1 && !crowded;
+  const bool b_stays = same && n * k * item <= half && b.column == 1 && !crowded;
   const Blocks block = a_stays && b_stays ? Blocks{m, n, k} : blocks_for<T>(m, n, k);
   const int64_t b_columns = b_stays ? width : round_up(block.n, width);
   const int64_t a_rows = a_stays ? 0 : round_up(block.m, kRows);
@@ -151,23 +153,26 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b,
     const int64_t whole = columns / width * width;
     for (int64_t p = 0; p < k; p += block.k) {
       const int64_t depth = least(block.k, k - p);
-      const Matrix<const T> b_block{b.data + p * b.row + j * b.column, b.row, b.column};
-      Panels<T> b_panels{b_block.data, width, 1, b.row};
-      const T* last = packed_b;
+      const Matrix<const S> b_block{b.data + p * b.row + j * b.column, b.row, b.column};
+      Panels<T> b_panels{packed_b, width * depth, 1, width};
+      const T* last = packed_b + whole * depth;
       if (!b_stays) {
-        pack_b<T>(columns, depth, b_block, packed_b);
-        b_panels = {packed_b, width * depth, 1, width};
-        last = packed_b + whole * depth;
-      } else if (whole < columns) {
-        pack_columns<T>(columns - whole, depth, {b_block.data + whole, b.row, 1}, packed_b);
+        pack_b<T, S>(columns, depth, b_block, packed_b);
+      } else if constexpr (same) {
+        b_panels = {b_block.data, width, 1, b.row};
+        last = packed_b;
+        if (whole < columns) {
+          pack_columns<T, S>(columns - whole, depth, {b_block.data + whole, b.row, 1}, packed_b);
+        }
       }
       for (int64_t i = 0; i < m; i += block.m) {
         const int64_t rows = least(block.m, m - i);
-        const Matrix<const T> a_block{a.data + i * a.row + p * a.column, a.row, a.column};
-        Panels<T> a_panels{a_block.data, kRows * a.row, a.row, a.column};
+        const Matrix<const S> a_block{a.data + i * a.row + p * a.column, a.row, a.column};
+        Panels<T> a_panels{packed_a, kRows * depth, 1, kRows};
         if (!a_stays) {
-          pack_a<T>(rows, depth, a_block, packed_a);
-          a_panels = {packed_a, kRows * depth, 1, kRows};
+          pack_a<T, S>(rows, depth, a_block, packed_a);
+        } else if constexpr (same) {
+          a_panels = {a_block.data, kRows * a.row, a.row, a.column};
         }
         multiply_block<T>(rows, columns, depth, a_panels, b_panels, last,
                           {c.data + i * c.row + j, c.row, 1}, accumulate || p > 0);
@@ -180,5 +185,9 @@ template void gemm<float>(int64_t, int64_t, int64_t, Matrix<const float>, Matrix
                           Matrix<float>, bool);
 template void gemm<double>(int64_t, int64_t, int64_t, Matrix<const double>, Matrix<const double>,
                            Matrix<double>, bool);
+template void gemm<float, float16>(int64_t, int64_t, int64_t, Matrix<const float16>,
+                                   Matrix<const float16>, Matrix<float>, bool);
+template void gemm<float, bfloat16>(int64_t, int64_t, int64_t, Matrix<const bfloat16>,
+                                    Matrix<const bfloat16>, Matrix<float>, bool);
 
 }  // namespace needle::NEEDLE_ISA

@@ -18,9 +18,11 @@ template <class T>
 }
 
 /// C (m, n) = A (m, k) B (k, n), or += with `accumulate`. One thread; C's columns are compact
-/// (c.column == 1). Uses scratch buffers 0 and 1 of this thread.
-template <class T>
-void gemm(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
+/// (c.column == 1). Uses scratch buffers 0 and 1 of this thread. S is T, or float16 or bfloat16 with
+/// a C of float: they are widened while they are packed.
+template <class T, class S = T>
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<const std::type_identity_t<S>> a,
+          Matrix<const std::type_identity_t<S>> b, Matrix<std::type_identity_t<T>> c,
           bool accumulate);
 
 /// C = A B for an A of few rows, several threads: B is read once, as it lies in memory, and nothing

@@ -111,6 +111,18 @@ template <class T>
   for (int64_t i = 0; i < n; ++i) p[i] = lane[i];
 }
 
+/// A vector of T from elements of T, or of a type of two bytes.
+template <class T, class S>
+[[gnu::always_inline]] inline Vec<T> load_wide(const S* p) {
+  if constexpr (std::is_same_v<T, S>) {
+    return Vec<T>::load_unaligned(p);
+  } else {
+    alignas(64) T lane[kWidth<T>];
+    for (int64_t i = 0; i < kWidth<T>; ++i) lane[i] = static_cast<T>(p[i]);
+    return Vec<T>::load_aligned(lane);
+  }
+}
+
 /// body(offset, load, store) over [0, n) in vectors; the last, partial one included. `load(p, rest)`
 /// reads a vector at p + offset, `store(p, v)` writes one.
 /// A body that computes an exponential or more needs [[gnu::always_inline]]: it is called in two

@@ -7,10 +7,12 @@ namespace {
 
 constexpr int64_t kFlopsPerThread = 500000;  // at least; below, waking a thread costs more
 
-template <class T>
-void multiply(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c) {
-  if (thin<T>(m, n, k, a, b, c)) return;
-  if (thin<T>(n, m, k, transposed(b), transposed(a), transposed(c))) return;
+template <class T, class S>
+void multiply(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<const S> b, Matrix<T> c) {
+  if constexpr (std::is_same_v<T, S>) {
+    if (thin<T>(m, n, k, a, b, c)) return;
+    if (thin<T>(n, m, k, transposed(b), transposed(a), transposed(c))) return;
+  }
   // Threads share the longer side of C, in whole tiles; each packs what it needs itself.
   const int64_t tile = m >= n ? kRows : kColumns<T>;
   const int64_t side = m >= n ? m : n;
@@ -19,16 +21,16 @@ void multiply(int64_t m, int64_t n, int64_t k, Matrix<const T> a, Matrix<const T
   parallel_for(tiles, 1 + kFlopsPerThread / tile_flops, [&](int64_t first, int64_t last) {
     const int64_t begin = first * tile, end = least(last * tile, side);
     if (m >= n) {
-      gemm<T>(end - begin, n, k, {a.data + begin * a.row, a.row, a.column}, b,
-              {c.data + begin * c.row, c.row, 1}, false);
+      gemm<T, S>(end - begin, n, k, {a.data + begin * a.row, a.row, a.column}, b,
+                 {c.data + begin * c.row, c.row, 1}, false);
     } else {
-      gemm<T>(m, end - begin, k, a, {b.data + begin * b.column, b.row, b.column},
-              {c.data + begin, c.row, 1}, false);
+      gemm<T, S>(m, end - begin, k, a, {b.data + begin * b.column, b.row, b.column},
+                 {c.data + begin, c.row, 1}, false);
     }
   });
 }
 
-template <class T>
+template <class T, class S>
 void matmul_as(const View& a, const View& b, const View& out) {
   const int last = out.ndim() - 1;
   const int64_t m = out.shape[last - 1];
@@ -47,9 +49,9 @@ void matmul_as(const View& a, const View& b, const View& out) {
       at[1] += i * b.strides[axis];
       at[2] += i * out.strides[axis];
     }
-    multiply<T>(m, n, k, {a.as<T>() + at[0], a.strides[last - 1], a.strides[last]},
-                {b.as<T>() + at[1], b.strides[last - 1], b.strides[last]},
-                {out.as<T>() + at[2], out.strides[last - 1], out.strides[last]});
+    multiply<T, S>(m, n, k, {a.as<S>() + at[0], a.strides[last - 1], a.strides[last]},
+                   {b.as<S>() + at[1], b.strides[last - 1], b.strides[last]},
+                   {out.as<T>() + at[2], out.strides[last - 1], out.strides[last]});
   };
   // Many small products: a thread takes whole ones. Inside, multiply() does not cut again.
   const int64_t grain = 1 + kFlopsPerThread / (2 * m * n * k + 1);
@@ -62,59 +64,44 @@ void matmul_as(const View& a, const View& b, const View& out) {
   }
 }
 
-/// Products of float16 or bfloat16: those of the same numbers as float32, rounded once at the end.
-void multiply_halves(const View& a, const View& b, const View& out) {
-  // Like x, but compact float32 in scratch memory; a broadcast axis stays one.
-  const auto like = [](const View& x, int which, View* once = nullptr) {
-    View wide = x;
-    wide.dtype = DType::float32;
-    int64_t size = 1;
-    for (int axis = x.ndim() - 1; axis >= 0; --axis) {
-      const bool same = once && x.strides[axis] == 0 && x.shape[axis] > 1;
-      wide.strides[axis] = same ? 0 : size;
-      if (same) once->shape[axis] = 1;
-      if (!same) size *= x.shape[axis];
+/// The axes of x seen from the side.
+View turned(View x) {
+  const int last = x.ndim() - 1;
+  const int64_t size = x.shape[last], stride = x.strides[last];
+  x.shape[last] = x.shape[last - 1], x.strides[last] = x.strides[last - 1];
+  x.shape[last - 1] = size, x.strides[last - 1] = stride;
+  return x;
+}
+
+bool compact_columns(const View& x) { return x.strides.back() == 1 || x.shape.back() == 1; }
+
+/// out = a b. Inputs of S are multiplied and added up as T, and rounded once if out is of S too.
+template <class T, class S>
+void matmul_of(const View& a, const View& b, const View& out) {
+  if (out.dtype == dtype_for<T>()) {
+    if (compact_columns(out)) return matmul_as<T, S>(a, b, out);
+    // C^T = B^T A^T: a C with compact rows is one with compact columns, seen from the side.
+    if (const View side = turned(out); compact_columns(side)) {
+      return matmul_as<T, S>(turned(b), turned(a), side);
     }
-    wide.data = scratch(which, static_cast<size_t>(size) * sizeof(float));
-    return wide;
-  };
-  const auto widened = [&](const View& x, int which) {
-    View once = x;  // x without its repetitions
-    const View wide = like(x, which, &once);
-    View target = wide;
-    target.shape = once.shape;
-    copy(once, target);
-    return wide;
-  };
-  const View wide_a = widened(a, 4), wide_b = widened(b, 5);
-  if (!is_half(out.dtype)) return matmul(wide_a, wide_b, out);
-  const View wide = like(out, 3);
-  matmul(wide_a, wide_b, wide);
-  copy(wide, out);
+  }
+  // Neither, or of two bytes: compute into compact scratch memory, then copy.
+  View aside = out;
+  aside.dtype = dtype_for<T>();
+  aside = compact_scratch(aside, 3);
+  matmul_as<T, S>(a, b, aside);
+  copy(aside, out);
 }
 
 }  // namespace
 
 void matmul(const View& a, const View& b, const View& out) {
-  if (is_half(a.dtype)) return multiply_halves(a, b, out);
-  visit_floating(out.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const bool compact_columns = out.strides.back() == 1 || out.shape.back() == 1;
-    if (compact_columns) return matmul_as<T>(a, b, out);
-    // C^T = B^T A^T: a C with compact rows is one with compact columns, seen from the side.
-    View at = a, bt = b, ct = out;
-    for (View* v : {&at, &bt, &ct}) {
-      const int last = v->ndim() - 1;
-      const int64_t size = v->shape[last], stride = v->strides[last];
-      v->shape[last] = v->shape[last - 1], v->strides[last] = v->strides[last - 1];
-      v->shape[last - 1] = size, v->strides[last - 1] = stride;
-    }
-    if (ct.strides.back() == 1 || ct.shape.back() == 1) return matmul_as<T>(bt, at, ct);
-    // Neither: compute into compact scratch memory, then copy.
-    const View aside = stand_in(out, 3);
-    matmul_as<T>(a, b, aside);
-    copy(aside, out);
-  });
+  switch (a.dtype) {
+    case DType::float16: return matmul_of<float, float16>(a, b, out);
+    case DType::bfloat16: return matmul_of<float, bfloat16>(a, b, out);
+    case DType::float32: return matmul_of<float, float>(a, b, out);
+    default: return matmul_of<double, double>(a, b, out);
+  }
 }
 
 }  // namespace needle::NEEDLE_ISA

@@ -22,8 +22,8 @@ struct Panels {
 
 /// w steps of a panel of A, for which w elements of kRows rows are turned over in registers. The
 /// lanes behind the last row are overwritten by what is stored next.
-template <class T>
-[[gnu::always_inline]] inline void pack_rows(const T* from, int64_t row, T* out) {
+template <class T, class S>
+[[gnu::always_inline]] inline void pack_rows(const S* from, int64_t row, T* out) {
   constexpr int64_t w = kWidth<T>;
   constexpr int64_t groups = (kRows + w - 1) / w;
   Vec<T> v[groups][w];
@@ -38,27 +38,39 @@ template <class T>
   }
 }
 
+/// n elements of T from compact elements of S.
+template <class T, class S>
+[[gnu::always_inline]] inline void pack_row(T* to, const S* from, int64_t n) {
+  if constexpr (std::is_same_v<T, S>) {
+    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(from[i]);
+  }
+}
+
 /// Panels of kRows rows of A (m, k), k-major. Writes up to kWidth elements behind them.
-template <class T>
-void pack_a(int64_t m, int64_t k, Matrix<const T> a, T* out) {
+template <class T, class S>
+void pack_a(int64_t m, int64_t k, Matrix<const S> a, T* out) {
   for (int64_t i = 0; i < m; i += kRows, out += kRows * k) {
     const int64_t rows = least(kRows, m - i);
-    const T* from = a.data + i * a.row;
+    const S* from = a.data + i * a.row;
     int64_t p = 0;
     if (rows == kRows && a.column == 1) {
       for (; p + kWidth<T> <= k; p += kWidth<T>) pack_rows<T>(from + p, a.row, out + p * kRows);
     } else if (rows == kRows && a.row == 1) {
-      for (; p < k; ++p) std::memcpy(out + p * kRows, from + p * a.column, kRows * sizeof(T));
+      for (; p < k; ++p) pack_row(out + p * kRows, from + p * a.column, kRows);
     }
     for (; p < k; ++p) {
-      for (int64_t r = 0; r < rows; ++r) out[p * kRows + r] = from[r * a.row + p * a.column];
+      for (int64_t r = 0; r < rows; ++r) {
+        out[p * kRows + r] = static_cast<T>(from[r * a.row + p * a.column]);
+      }
     }
   }
 }
 
 /// One panel of B from `columns` columns; those that are missing are zeros.
-template <class T>
-void pack_columns(int64_t columns, int64_t k, Matrix<const T> b, T* out) {
+template <class T, class S>
+void pack_columns(int64_t columns, int64_t k, Matrix<const S> b, T* out) {
   constexpr int64_t w = kWidth<T>;
   int64_t p = 0;
   if (b.row == 1 && columns == kColumns<T>) {
@@ -75,15 +87,17 @@ void pack_columns(int64_t columns, int64_t k, Matrix<const T> b, T* out) {
     }
   }
   for (; p < k; ++p) {
-    const T* from = b.data + p * b.row;
+    const S* from = b.data + p * b.row;
     T* to = out + p * kColumns<T>;
-    for (int64_t c = 0; c < kColumns<T>; ++c) to[c] = c < columns ? from[c * b.column] : T(0);
+    for (int64_t c = 0; c < kColumns<T>; ++c) {
+      to[c] = c < columns ? static_cast<T>(from[c * b.column]) : T(0);
+    }
   }
 }
 
 /// Panels of kColumns columns of B (k, n), k-major.
-template <class T>
-void pack_b(int64_t n, int64_t k, Matrix<const T> b, T* out) {
+template <class T, class S>
+void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out) {
   constexpr int64_t width = kColumns<T>;
   int64_t j = 0;
   if (b.column == 1) {
@@ -94,14 +108,15 @@ void pack_b(int64_t n, int64_t k, Matrix<const T> b, T* out) {
       const int64_t end = least(k, p + kStreams);
       for (j = 0; j < whole; j += width) {
         for (int64_t q = p; q < end; ++q) {
-          std::memcpy(out + j * k + q * width, b.data + q * b.row + j, width * sizeof(T));
+          pack_row(out + j * k + q * width, b.data + q * b.row + j, width);
         }
       }
     }
     j = whole;
   }
   for (; j < n; j += width) {
-    pack_columns<T>(least(width, n - j), k, {b.data + j * b.column, b.row, b.column}, out + j * k);
+    pack_columns<T, S>(least(width, n - j), k, {b.data + j * b.column, b.row, b.column},
+                       out + j * k);
   }
 }
 

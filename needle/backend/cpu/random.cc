@@ -2,6 +2,7 @@
 #include "needle/backend/random.h"
 
 #include "needle/backend/cpu/rows.h"
+#include "needle/backend/cpu/walk.h"
 
 namespace needle::NEEDLE_ISA {
 namespace {
@@ -27,11 +28,11 @@ using Products = Vec<uint64_t>;
 }
 
 /// The high and the low words of the products of all lanes with one number.
-struct Product {
+struct WideProduct {
   Words high, low;
 };
 
-[[gnu::always_inline]] inline Product multiply(Words words, uint32_t factor) {
+[[gnu::always_inline]] inline WideProduct multiply(Words words, uint32_t factor) {
   const Products a = xsimd::bitwise_cast<Products>(words);
   const Products b(factor);
   const Products low_half(0xffffffffU);
@@ -55,7 +56,7 @@ void uniform_blocks(uint64_t seed, uint64_t first, float* out) {
   Words c[4] = {Words::load_aligned(low), Words::load_aligned(high), Words(0U), Words(0U)};
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
-    const Product a = multiply(c[0], 0xD2511F53), b = multiply(c[2], 0xCD9E8D57);
+    const WideProduct a = multiply(c[0], 0xD2511F53), b = multiply(c[2], 0xCD9E8D57);
     c[0] = b.high ^ c[1] ^ Words(k0);
     c[2] = a.high ^ c[3] ^ Words(k1);
     c[1] = b.low;
@@ -87,13 +88,10 @@ void uniforms(uint64_t seed, uint64_t first, int64_t n, float* out) {
   }
 }
 
-constexpr int64_t kPiece = 1024;
-constexpr int64_t kGrain = 4096;
-
 /// body(i, m, u) for all i of [0, n): u are the uniform numbers offset + i ... offset + i + m - 1.
 template <class Body>
 void for_uniforms(uint64_t seed, uint64_t offset, int64_t n, const Body& body) {
-  parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(n, kCostlyGrain, [&](int64_t begin, int64_t end) {
     alignas(64) float u[kPiece];
     for (int64_t i = begin; i < end; i += kPiece) {
       const int64_t m = least(kPiece, end - i);
@@ -110,7 +108,7 @@ void random_as(Random kind, uint64_t seed, uint64_t offset, int64_t n, T* out) {
       for (int64_t j = 0; j < m; ++j) out[i + j] = static_cast<T>(u[j]);
     });
   } else {
-    parallel_for(n, kGrain, [=](int64_t begin, int64_t end) {
+    parallel_for(n, kCostlyGrain, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         out[i] = static_cast<T>(philox_normal(seed, offset + static_cast<uint64_t>(i)));
       }
@@ -131,7 +129,7 @@ void dropout_as(uint64_t seed, uint64_t offset, double p, int64_t n, const T* x,
     alignas(64) T piece[kPiece];
     T* __restrict to = past ? piece : out + i;
     for (int64_t j = 0; j < m; ++j) to[j] = x[i + j] * scale * static_cast<T>(u[j]);
-    if (past) stream(out + i, piece, m * int64_t{sizeof(T)});
+    if (past) stream_bytes(out + i, piece, m * int64_t{sizeof(T)});
   });
 }
 

@@ -151,17 +151,17 @@ void reduce_rows(const AxisList& kept, const AxisList& outer, int64_t n, int64_t
   });
 }
 
-constexpr int64_t kColumns = 1024;  // of a block of compact rows that are folded into one
-constexpr int64_t kRows = 64;       // that are folded in T before they are folded in P
+constexpr int64_t kBlockColumns = 1024;  // of a block of compact rows that are folded into one
+constexpr int64_t kFloatRows = 64;       // that are folded in T before they are folded in P
 
 /// total[c] = fold of column c of `rows` rows, for `columns` columns. row(j) is where row j begins.
 template <Reduce op, class T, class P, class Row>
 void fold_rows(int64_t rows, int64_t columns, const Row& row, P* total) {
   for (int64_t c = 0; c < columns; ++c) total[c] = start<op, T, P>();
   if constexpr (op == Reduce::sum && std::is_floating_point_v<T>) {
-    alignas(64) T some[kColumns];
-    for (int64_t top = 0; top < rows; top += kRows) {
-      const int64_t bottom = least(top + kRows, rows);
+    alignas(64) T some[kBlockColumns];
+    for (int64_t top = 0; top < rows; top += kFloatRows) {
+      const int64_t bottom = least(top + kFloatRows, rows);
       std::memset(some, 0, static_cast<size_t>(columns) * sizeof(T));
       int64_t j = top;
       for (; j + 4 <= bottom; j += 4) {
@@ -190,34 +190,34 @@ template <Reduce op, class T>
 void reduce_columns(const AxisList& kept, const AxisList& reduced, int64_t n, int64_t to_stride,
                     const T* x, T* out) {
   using P = typename Partial<op, T>::type;
-  const int64_t blocks = (n + kColumns - 1) / kColumns;
+  const int64_t blocks = (n + kBlockColumns - 1) / kBlockColumns;
   const int64_t items = kept.size * blocks;
   // For few blocks the rows are cut into groups, so that threads can share them; how many there are
   // depends on the shape alone, and so does the result.
   constexpr int64_t kFew = 16, kMany = 65536;
   const int64_t groups = items < kFew ? least(kFew, 1 + reduced.size * n / kMany) : 1;
-  P* partial =
-      groups == 1
-          ? nullptr
-          : static_cast<P*>(scratch(2, static_cast<size_t>(items * groups * kColumns) * sizeof(P)));
+  P* partial = groups == 1
+                   ? nullptr
+                   : static_cast<P*>(scratch(
+                         2, static_cast<size_t>(items * groups * kBlockColumns) * sizeof(P)));
   const auto put = [&](int64_t item, const P* total) {
     int64_t from;
     int64_t to;
     kept.locate(item / blocks, from, to);
-    const int64_t first = item % blocks * kColumns;
-    for (int64_t c = 0; c < least(n - first, kColumns); ++c) {
+    const int64_t first = item % blocks * kBlockColumns;
+    for (int64_t c = 0; c < least(n - first, kBlockColumns); ++c) {
       out[to + (first + c) * to_stride] = static_cast<T>(total[c]);
     }
   };
-  const int64_t grain = row_grain(least(n, kColumns) * reduced.size / groups);
+  const int64_t grain = row_grain(least(n, kBlockColumns) * reduced.size / groups);
   parallel_for(items * groups, grain, [&](int64_t begin, int64_t end) {
-    P own[kColumns];
+    P own[kBlockColumns];
     for (int64_t i = begin; i < end; ++i) {
       const int64_t item = i / groups, group = i % groups;
       int64_t from;
       int64_t to;
       kept.locate(item / blocks, from, to);
-      const int64_t first = item % blocks * kColumns;
+      const int64_t first = item % blocks * kBlockColumns;
       const int64_t top = reduced.size * group / groups;
       const int64_t bottom = reduced.size * (group + 1) / groups;
       const auto row = [&](int64_t j) {
@@ -226,16 +226,17 @@ void reduce_columns(const AxisList& kept, const AxisList& reduced, int64_t n, in
         reduced.locate(top + j, offset, unused);
         return x + from + offset + first;
       };
-      P* total = groups == 1 ? own : partial + i * kColumns;
-      fold_rows<op, T>(bottom - top, least(n - first, kColumns), row, total);
+      P* total = groups == 1 ? own : partial + i * kBlockColumns;
+      fold_rows<op, T>(bottom - top, least(n - first, kBlockColumns), row, total);
       if (groups == 1) put(item, total);
     }
   });
   for (int64_t item = 0; groups > 1 && item < items; ++item) {
-    P* total = partial + item * groups * kColumns;
+    P* total = partial + item * groups * kBlockColumns;
     for (int64_t g = 1; g < groups; ++g) {
-      const P* more = total + g * kColumns;
-      for (int64_t c = 0; c < least(n, kColumns); ++c) total[c] = fold<op, P>(total[c], more[c]);
+      const P* more = total + g * kBlockColumns;
+      for (int64_t c = 0; c < least(n, kBlockColumns); ++c)
+        total[c] = fold<op, P>(total[c], more[c]);
     }
     put(item, total);
   }

@@ -35,7 +35,7 @@ class Rows {
     return direct_ && !streams_ ? at(row) : buffer;
   }
   [[gnu::always_inline]] void finish(int64_t row, const T* buffer) const {
-    if (streams_) return stream(at(row), buffer, n_ * int64_t{sizeof(T)});
+    if (streams_) return stream_bytes(at(row), buffer, n_ * int64_t{sizeof(T)});
     if (direct_) return;
     T* to = at(row);
     for (int64_t i = 0; i < n_; ++i) to[i * stride_] = buffer[i];
@@ -70,10 +70,8 @@ template <class T>
   return *data;
 }
 
-/// A compact view of the same shape: of `view`'s own memory if that is compact, else of scratch
-/// memory number `which`, with undefined contents.
-inline View stand_in(const View& view, int which) {
-  if (view.is_contiguous()) return view;
+/// A compact view like `view`, of scratch memory number `which`, with undefined contents.
+inline View compact_scratch(const View& view, int which) {
   View out = view;
   int64_t stride = 1;
   for (int axis = view.ndim() - 1; axis >= 0; --axis) {
@@ -82,6 +80,11 @@ inline View stand_in(const View& view, int which) {
   }
   out.data = scratch(which, static_cast<size_t>(stride * size_of(view.dtype)));
   return out;
+}
+
+/// `view` itself if that is compact, else a compact view like it, of scratch memory number `which`.
+inline View stand_in(const View& view, int which) {
+  return view.is_contiguous() ? view : compact_scratch(view, which);
 }
 
 /// The elements of `view`, compact.

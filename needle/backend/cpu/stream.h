@@ -14,7 +14,7 @@ namespace needle::NEEDLE_ISA {
 inline bool streams(int64_t bytes) { return bytes > caches().l3; }
 
 /// memcpy(to, from, bytes), past the caches but for the parts of lines at both ends.
-[[gnu::always_inline]] inline void stream(void* to, const void* from, int64_t bytes) {
+[[gnu::always_inline]] inline void stream_bytes(void* to, const void* from, int64_t bytes) {
   char* out = static_cast<char*>(to);
   const char* in = static_cast<const char*>(from);
 #ifdef __SSE2__

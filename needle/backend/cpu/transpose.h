@@ -34,12 +34,12 @@ template <class T, int s = 1>
 
 /// columns[j] = element j of rows 0 ... `count` - 1 at `from`, `row` apart; the lanes behind repeat
 /// the last row.
-template <class T>
-[[gnu::always_inline]] inline void load_columns(const T* from, int64_t row, int64_t count,
+template <class T, class S>
+[[gnu::always_inline]] inline void load_columns(const S* from, int64_t row, int64_t count,
                                                 Vec<T>* columns) {
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kWidth<T>; ++r) {
-    columns[r] = Vec<T>::load_unaligned(from + (r < count ? r : count - 1) * row);
+    columns[r] = load_wide<T>(from + (r < count ? r : count - 1) * row);
   }
   transpose<T>(columns);
 }

@@ -180,7 +180,7 @@ void pieces(const Walk<N>& w, Piece<U, T> f, int64_t grain = kGrain) {
           if (!direct) {
             scatter_piece<U>(out, m, to, stride[0]);
           } else if (past) {
-            stream(to, out, m * int64_t{sizeof(U)});
+            stream_bytes(to, out, m * int64_t{sizeof(U)});
           }
         }
       },

@@ -14,7 +14,7 @@ from ..paths import BUILD, RELEASE, ROOT, VENV, shown
 
 FOLDER = BUILD / "lint"
 # Known to g++ only; clang stops at them.
-GXX_ONLY = {"-fno-new-ttp-matching", "-fno-gnu-unique"}
+GXX_ONLY = {"-fno-new-ttp-matching", "-fno-gnu-unique", "-fvect-cost-model=dynamic"}
 # Options of one file, each with a value: where the object and the list of headers go; and the
 # precompiled header, so that a file that does not include what it uses is found.
 OWN = {"-o", "-MF", "-MQ", "-c", "-include"}
