@@ -21,6 +21,7 @@ FORMS = [
 ]
 FORM_SIZES = [256, 1024]
 OBLONG = [(4096, 64, 4096), (1, 4096, 4096), (16, 4096, 1024)]  # m, k, n
+HALF_SIZES = [256, 1024]
 BATCHES = [(64, 64, 64, 64)]  # batch, m, k, n
 THREADS = [1, 2]
 
@@ -72,6 +73,22 @@ def rows() -> list[Row]:
                     least=partial(_least, dtype, threads, 2.0 * a.size * b.shape[-1]),
                     settle=SETTLE if threads > 1 else 0,
                 )
+    return out + halves()
+
+
+def halves() -> list[Row]:
+    """bfloat16 in and out, against needle's own float32: what the conversions cost."""
+    out: list[Row] = []
+    for n in HALF_SIZES:
+        x = ndl.from_numpy(np.random.default_rng(0).standard_normal((n, n), dtype="float32"))
+        half = x.astype(ndl.bfloat16)
+        for threads in (1, 2):
+            ndl.set_num_threads(threads)
+            out += compare(
+                "gemm",
+                {f"bfloat16 {n}x{n}x{n}, {count(threads)}": timed(partial(ndl.matmul, half, half))},
+                {"float32": timed(partial(ndl.matmul, x, x))},
+            )
     return out
 
 
