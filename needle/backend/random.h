@@ -14,7 +14,7 @@ struct Philox {
 };
 
 /// The 128 bits of block `counter` under key `seed`.
-[[gnu::always_inline]] inline Philox philox(uint64_t seed, uint64_t counter) {
+[[gnu::always_inline]] constexpr Philox philox(uint64_t seed, uint64_t counter) {
   uint32_t c0 = static_cast<uint32_t>(counter);
   uint32_t c1 = static_cast<uint32_t>(counter >> 32);
   uint32_t c2 = 0;

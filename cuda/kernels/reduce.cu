@@ -1,0 +1,206 @@
+// Sums, products and extremes over any axes.  (Lessons 02 and 04)
+//
+// The limit is reading x once. Floats are added up as doubles, which memory leaves ample time for.
+// Always in the same order: no atomics, so the same bits come out each time.
+#include <limits>
+
+#include "cuda/kernels/group.cuh"
+#include "cuda/kernels/map.cuh"
+#include "cuda/kernels/slots.h"
+#include "cuda/memory.h"
+
+namespace needle::NEEDLE_GPU {
+namespace {
+
+constexpr int kLoads = 8;  // under way at once in each thread
+
+/// How elements of type T are joined: totals, their beginning, and one step.
+template <Reduce op, class T>
+struct Fold {
+  static constexpr bool adds = op == Reduce::sum || op == Reduce::prod;
+  using Total = std::conditional_t<
+      std::is_same_v<T, bool>, int32_t,
+      std::conditional_t<std::is_floating_point_v<T> && adds, double, T>>;
+
+  __device__ static Total first() {
+    using Limits = std::numeric_limits<Total>;
+    constexpr bool ints = std::is_integral_v<Total>;
+    if constexpr (op == Reduce::sum) return 0;
+    if constexpr (op == Reduce::prod) return 1;
+    if constexpr (op == Reduce::max) return ints ? Limits::min() : -Limits::infinity();
+    if constexpr (op == Reduce::min) return ints ? Limits::max() : Limits::infinity();
+  }
+  __device__ Total operator()(Total a, Total b) const {
+    if constexpr (op == Reduce::max) return a != a || a > b ? a : b;
+    if constexpr (op == Reduce::min) return a != a || a < b ? a : b;
+    if constexpr (std::is_integral_v<Total> && adds) {  // wraps around
+      using U = std::make_unsigned_t<Total>;
+      return static_cast<Total>(op == Reduce::sum ? U(a) + U(b) : U(a) * U(b));
+    } else if constexpr (adds) {
+      return op == Reduce::sum ? a + b : a * b;
+    }
+  }
+};
+
+/// The elements that one output joins are cut into `parts` of `length`: few outputs alone would not
+/// occupy the GPU. With several parts, partial (parts, outputs) takes their totals.
+template <class Total>
+struct Plan {
+  Walk<2> kept;     // x and out along the axes that are kept
+  Walk<1> reduced;  // x along the others
+  int64_t length, parts;
+  Total* partial;
+};
+
+/// Joins elements begin, begin + step, ... below end of what the reduced axes reach from `x`.
+template <class F, class T>
+__device__ typename F::Total fold(const Walk<1>& reduced, const char* x, int64_t begin, int64_t end,
+                                  int64_t step) {
+  using Total = typename F::Total;
+  const F join{};
+  Total total = F::first();
+  const bool line = reduced.ndim <= 1;
+  const int64_t stride = reduced.step(0);
+  int64_t i = begin;
+  for (; i + (kLoads - 1) * step < end; i += kLoads * step) {
+    T x_of[kLoads];
+#pragma unroll
+    for (int j = 0; j < kLoads; ++j) {
+      int64_t at[1] = {(i + j * step) * stride};
+      if (!line) reduced.locate(i + j * step, at);
+      x_of[j] = *reinterpret_cast<const T*>(x + at[0]);
+    }
+#pragma unroll
+    for (int j = 0; j < kLoads; ++j) total = join(total, static_cast<Total>(x_of[j]));
+  }
+  for (; i < end; i += step) {
+    int64_t at[1] = {i * stride};
+    if (!line) reduced.locate(i, at);
+    total = join(total, static_cast<Total>(*reinterpret_cast<const T*>(x + at[0])));
+  }
+  return total;
+}
+
+template <class T, class Total>
+__device__ void put(const Plan<Total>& plan, int64_t output, int64_t part, int64_t to,
+                    Total total) {
+  if (plan.parts > 1) {
+    plan.partial[part * plan.kept.size + output] = total;
+  } else {
+    *reinterpret_cast<T*>(plan.kept.data[1] + to) = static_cast<T>(total);
+  }
+}
+
+/// Where neighbours in memory are joined: a row of the block's threads for each output.
+template <class F, class T>
+__global__ void reduce_rows(const Plan<typename F::Total> plan) {
+  const int64_t output = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
+  if (output >= plan.kept.size) return;
+  int64_t at[2];
+  plan.kept.locate(output, at);
+  const int64_t begin = blockIdx.y * plan.length;
+  const int64_t end = least(begin + plan.length, plan.reduced.size);
+  const auto mine = fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.x, end,
+                               blockDim.x);
+  const auto total = across_row(mine, F::first(), F{});
+  if (threadIdx.x == 0) put<T>(plan, output, blockIdx.y, at[1], total);
+}
+
+/// Where neighbours in memory go to different outputs: a lane for each, and the block's rows share
+/// what it joins.
+template <class F, class T>
+__global__ void reduce_columns(const Plan<typename F::Total> plan) {
+  using Total = typename F::Total;
+  constexpr int kRows = 8;
+  __shared__ Total of_row[kRows][32];
+  const int64_t output = int64_t{blockIdx.x} * 32 + threadIdx.x;
+  const bool inside = output < plan.kept.size;
+  int64_t at[2] = {0, 0};
+  Total total = F::first();
+  if (inside) {
+    plan.kept.locate(output, at);
+    const int64_t begin = blockIdx.y * plan.length;
+    const int64_t end = least(begin + plan.length, plan.reduced.size);
+    total = fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.y, end, kRows);
+  }
+  of_row[threadIdx.y][threadIdx.x] = total;
+  __syncthreads();
+  if (threadIdx.y > 0 || !inside) return;
+  for (int row = 1; row < kRows; ++row) total = F{}(total, of_row[row][threadIdx.x]);
+  put<T>(plan, output, blockIdx.y, at[1], total);
+}
+
+/// Joins the parts of each output: a warp for each.
+template <class F, class T>
+__global__ void reduce_parts(const Plan<typename F::Total> plan) {
+  const int64_t output = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
+  if (output >= plan.kept.size) return;
+  auto total = F::first();
+  for (int64_t part = threadIdx.x; part < plan.parts; part += 32) {
+    total = F{}(total, plan.partial[part * plan.kept.size + output]);
+  }
+  total = across_row(total, F::first(), F{});
+  int64_t at[2];
+  plan.kept.locate(output, at);
+  if (threadIdx.x == 0) *reinterpret_cast<T*>(plan.kept.data[1] + at[1]) = static_cast<T>(total);
+}
+
+int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+/// x with size 1 on the axes that are reduced, or on those that are not.
+View restricted(const View& x, const View& out, bool kept) {
+  View part = x;
+  for (int axis = 0; axis < x.ndim(); ++axis) {
+    if ((out.shape[axis] == x.shape[axis]) != kept) part.shape[axis] = 1;
+  }
+  return part;
+}
+
+template <class F, class T>
+void reduce_as(const View& x, const View& out) {
+  using Total = typename F::Total;
+  constexpr int64_t kBlocks = 1024;  // occupy the largest GPU
+  Plan<Total> plan{walk(Order::memory, restricted(x, out, true), out),
+                   walk(Order::memory, restricted(x, out, false)), 0, 1, nullptr};
+  const int64_t outputs = plan.kept.size, terms = plan.reduced.size;
+  const int64_t inner = magnitude(plan.reduced.step(0)), outer = magnitude(plan.kept.step(0));
+  const bool rows = outputs == 1 || (terms > 1 && (inner <= outer || outer == 0));
+  dim3 block(32, 8);
+  if (rows && terms > 32 * kLoads) block = dim3(terms > 2048 ? 256 : 128, 1);
+  const int64_t wide = ceil_div(outputs, rows ? block.y : 32);
+  // A part is worth the trouble if each thread has a few rounds of loads to do.
+  const int64_t least_length = int64_t{rows ? block.x : block.y} * kLoads * 2;
+  if (wide < kBlocks && terms > least_length) {
+    plan.length = ceil_div(terms, least(ceil_div(kBlocks, wide), ceil_div(terms, least_length)));
+    plan.parts = ceil_div(terms, plan.length);
+  } else {
+    plan.length = terms;
+  }
+  const Workspace partial(plan.parts > 1 ? sizeof(Total) * plan.parts * outputs : 0);
+  plan.partial = partial.as<Total>();
+  const dim3 grid(static_cast<unsigned>(wide), static_cast<unsigned>(plan.parts));
+  if (rows) {
+    NEEDLE_LAUNCH((reduce_rows<F, T>), grid, block, 0, plan);
+  } else {
+    NEEDLE_LAUNCH((reduce_columns<F, T>), grid, block, 0, plan);
+  }
+  if (plan.parts > 1) {
+    const auto blocks = static_cast<unsigned>(ceil_div(outputs, 8));
+    NEEDLE_LAUNCH((reduce_parts<F, T>), blocks, dim3(32, 8), 0, plan);
+  }
+}
+
+}  // namespace
+
+void reduce(Reduce op, const View& x, const View& out) {
+  if (out.size() == 0) return;
+  visit_op<kReduces>(op, [&](auto constant) {
+    constexpr Reduce known = decltype(constant)::value;
+    constexpr bool extreme = known == Reduce::max || known == Reduce::min;
+    visit_arithmetic(x.dtype, [&]<class T>(Tag<T>) {
+      if constexpr (extreme || sizeof(T) > 1) reduce_as<Fold<known, T>, T>(x, out);
+    });
+  });
+}
+
+}  // namespace needle::NEEDLE_GPU
