@@ -1,54 +1,66 @@
-// What every GPU kernel file starts from: one text for two compilers.  (Lesson 04)
+// What every kernel file starts from: the same text for nvcc (a GPU) and g++ (the simulator).
+// (Lesson 04)
 //
-// nvcc makes machine code for the GPU of it, g++ a program that plays the GPU on the host (cuda/sim).
-// Only this header differs; the namespace, NEEDLE_GPU, keeps the two results apart.
+//   __global__ void add(const float* a, const float* b, float* c, int n) { … }
+//   NEEDLE_LAUNCH((add), dim3(blocks), dim3(256), 0, a, b, c, n);
+//
+// NEEDLE_LAUNCH((kernel), grid, block, dynamic_shared_bytes, arguments…) starts the kernel on the
+// current stream, and throws RuntimeError if the launch itself is refused. The parentheses let the
+// kernel be a template: (tile<32, 8>). NEEDLE_DYNAMIC_SHARED(T, name) declares `T* name`, the
+// block's dynamic shared memory, aligned to 16 bytes.
 #pragma once
-
-#include <cmath>
-#include <cstdint>
-
-#include "needle/array/error.h"
-#include "needle/array/half.h"
-#include "needle/backend/kernels.h"
 
 #ifdef __CUDACC__
 
 #include <cuda_runtime.h>
 
+#include "needle/array/error.h"
+
 #define NEEDLE_GPU cuda
 
 namespace needle::cuda {
 
-/// RuntimeError naming the kernel, and what to do, if a launch or an earlier kernel failed.
-void check_launch(const char* kernel);
+/// Throws if the launch just made was refused. `shared` is its dynamic shared memory.
+inline void check_launch(cudaError_t error, const char* kernel, const char* file, int line) {
+  if (error == cudaSuccess) return;
+  throw RuntimeError(str(kernel, ": ", cudaGetErrorString(error), " (launched at ", file, ":",
+                         line, ")"));
+}
 
-/// More than 48 KiB of dynamic shared memory must be asked for, once per kernel.
+/// More than 48 KiB of dynamic shared memory have to be asked for, once for each kernel.
 template <class Kernel>
-void allow_shared(Kernel kernel, size_t bytes) {
-  if (bytes <= 48 * 1024) return;
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                       static_cast<int>(bytes));
+void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* file, int line) {
+  if (bytes <= 48 << 10) return;
+  check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(bytes)),
+               name, file, line);
 }
 
 }  // namespace needle::cuda
 
-/// kernel<<<grid, block, shared>>>(arguments...), and a check that it was launched. A kernel that is
-/// a template stands in parentheses: NEEDLE_LAUNCH((map<4, float>), grid, block, 0, x, n).
-#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                \
-  do {                                                                 \
-    needle::cuda::allow_shared(kernel, static_cast<size_t>(shared));   \
-    kernel<<<(grid), (block), (shared)>>>(__VA_ARGS__);                \
-    needle::cuda::check_launch(#kernel);                               \
+#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                         \
+  do {                                                                                          \
+    ::needle::cuda::allow_shared(+kernel, shared, #kernel, __FILE__, __LINE__);                 \
+    kernel<<<grid, block, shared>>>(__VA_ARGS__);                                               \
+    ::needle::cuda::check_launch(cudaGetLastError(), #kernel, __FILE__, __LINE__);              \
   } while (0)
 
-/// T* name: the dynamic shared memory of the launch.
-#define NEEDLE_DYNAMIC_SHARED(T, name)                               \
-  extern __shared__ __align__(16) unsigned char needle_dynamic[];    \
-  T* name = reinterpret_cast<T*>(needle_dynamic)
+#define NEEDLE_DYNAMIC_SHARED(T, name)                           \
+  extern __shared__ __align__(16) unsigned char name##_bytes[];  \
+  T* const name = reinterpret_cast<T*>(name##_bytes)
 
 #else
 
-#define NEEDLE_GPU cuda_sim
 #include "cuda/sim/device.h"
+#include "cuda/sim/launch.h"
+
+#define NEEDLE_GPU cuda_sim
+
+#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                           \
+  ::needle::sim::launch({#kernel, __FILE__, __LINE__}, grid, block, shared,                       \
+                        [=](const auto&... arguments) { kernel(arguments...); } __VA_OPT__(, )    \
+                            __VA_ARGS__)
+
+#define NEEDLE_DYNAMIC_SHARED(T, name) T* const name = static_cast<T*>(::needle::sim::dynamic_shared())
 
 #endif

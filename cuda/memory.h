@@ -8,20 +8,29 @@
 #include <cstddef>
 
 #include "cuda/launch.h"
+#include "needle/backend/gpu.h"
 
 namespace needle::NEEDLE_GPU {
 
 /// `bytes` of device memory, aligned to 256. std::bad_alloc, with a sentence, if there is no more.
-void* allocate(size_t bytes, int index);
-void release(void* data, size_t bytes, int index) noexcept;
+void* allocate(size_t bytes);
+void release(void* data, size_t bytes) noexcept;
+
+/// Copies; `from` may be used again when they return. The second waits for all kernels before it.
+void copy_in(void* device, const void* host, size_t bytes);
+void copy_out(void* host, const void* device, size_t bytes);
+/// Waits until all that was asked for is done. RuntimeError if a kernel faulted.
+void synchronize();
 
 /// Memory that a kernel needs besides its operands.
 class Workspace {
  public:
-  explicit Workspace(size_t bytes) : bytes_(bytes), data_(allocate(bytes, 0)) {}
+  explicit Workspace(size_t bytes) : bytes_(bytes), data_(bytes ? allocate(bytes) : nullptr) {}
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
-  ~Workspace() { release(data_, bytes_, 0); }
+  ~Workspace() {
+    if (data_) release(data_, bytes_);
+  }
   template <class T>
   T* as() const {
     return static_cast<T*>(data_);

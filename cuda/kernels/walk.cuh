@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/launch.h"
+#include "needle/backend/kernels.h"
 
 namespace needle::NEEDLE_GPU {
 
