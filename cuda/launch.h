@@ -1,0 +1,66 @@
+// What every kernel file starts from: the same text for nvcc (a GPU) and g++ (the simulator).
+// (Lesson 04)
+//
+//   __global__ void add(const float* a, const float* b, float* c, int n) { … }
+//   NEEDLE_LAUNCH((add), dim3(blocks), dim3(256), 0, a, b, c, n);
+//
+// NEEDLE_LAUNCH((kernel), grid, block, dynamic_shared_bytes, arguments…) starts the kernel on the
+// current stream, and throws RuntimeError if the launch itself is refused. The parentheses let the
+// kernel be a template: (tile<32, 8>). NEEDLE_DYNAMIC_SHARED(T, name) declares `T* name`, the
+// block's dynamic shared memory, aligned to 16 bytes.
+#pragma once
+
+#ifdef __CUDACC__
+
+#include <cuda_runtime.h>
+
+#include "needle/array/error.h"
+
+#define NEEDLE_GPU cuda
+
+namespace needle::cuda {
+
+/// Throws if the launch just made was refused. `shared` is its dynamic shared memory.
+inline void check_launch(cudaError_t error, const char* kernel, const char* file, int line) {
+  if (error == cudaSuccess) return;
+  throw RuntimeError(str(kernel, ": ", cudaGetErrorString(error), " (launched at ", file, ":",
+                         line, ")"));
+}
+
+/// More than 48 KiB of dynamic shared memory have to be asked for, once for each kernel.
+template <class Kernel>
+void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* file, int line) {
+  if (bytes <= 48 << 10) return;
+  check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(bytes)),
+               name, file, line);
+}
+
+}  // namespace needle::cuda
+
+#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                         \
+  do {                                                                                          \
+    ::needle::cuda::allow_shared(+kernel, shared, #kernel, __FILE__, __LINE__);                 \
+    kernel<<<grid, block, shared>>>(__VA_ARGS__);                                               \
+    ::needle::cuda::check_launch(cudaGetLastError(), #kernel, __FILE__, __LINE__);              \
+  } while (0)
+
+#define NEEDLE_DYNAMIC_SHARED(T, name)                           \
+  extern __shared__ __align__(16) unsigned char name##_bytes[];  \
+  T* const name = reinterpret_cast<T*>(name##_bytes)
+
+#else
+
+#include "cuda/sim/device.h"
+#include "cuda/sim/launch.h"
+
+#define NEEDLE_GPU cuda_sim
+
+#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                           \
+  ::needle::sim::launch({#kernel, __FILE__, __LINE__}, grid, block, shared,                       \
+                        [=](const auto&... arguments) { kernel(arguments...); } __VA_OPT__(, )    \
+                            __VA_ARGS__)
+
+#define NEEDLE_DYNAMIC_SHARED(T, name) T* const name = static_cast<T*>(::needle::sim::dynamic_shared())
+
+#endif
