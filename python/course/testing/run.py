@@ -45,6 +45,11 @@ def conformance(recorder: Recorder, pattern: str | None) -> None:
     run_doctest(recorder, [RELEASE / "tests" / "conformance"], pattern)
 
 
+def sim(recorder: Recorder, pattern: str | None) -> None:
+    """CUDA kernels in the simulator."""
+    run_doctest(recorder, [RELEASE / "tests" / "sim"], pattern)
+
+
 def python(recorder: Recorder, pattern: str | None) -> None:
     """The library from Python."""
     run_pytest(recorder, ["tests/python", f"--ignore={LAYERS}"], pattern, workers=_processors())
@@ -116,6 +121,7 @@ SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
     "layers": layers,
     "unit": unit,
     "conformance": conformance,
+    "sim": sim,
     "python": python,
     "e2e": e2e,
     "homework": homework,
@@ -125,7 +131,7 @@ SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
 }
 # Suites whose tests have names, which a pattern can choose from. (Those of the last two do too, but
 # they are the same, and take minutes to compile.)
-WITH_NAMES = ["layers", "unit", "conformance", "python", "e2e"]
+WITH_NAMES = ["layers", "unit", "conformance", "sim", "python", "e2e"]
 
 
 def run_suites(console: Console, names: list[str], pattern: str | None) -> int:

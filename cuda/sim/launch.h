@@ -1,0 +1,37 @@
+// How a kernel is started in the simulator.  (Lesson 04)
+#pragma once
+
+#include <cstddef>
+
+#include "cuda/sim/vector_types.h"
+
+namespace needle::sim {
+
+/// Where a launch is written.
+struct LaunchSite {
+  const char* kernel;
+  const char* file;
+  int line;
+};
+
+/// What each thread runs, and the memory of the arguments, which is nobody's global memory.
+struct Body {
+  void (*run)(const void* data);
+  const void* data;
+  size_t bytes;
+};
+
+/// Runs all blocks; returns when they have ended. RuntimeError with a text that teaches if the
+/// launch is refused, or if a thread does what a GPU would not survive.
+void run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body);
+
+template <class Kernel, class... Arguments>
+void launch(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, Kernel kernel,
+            Arguments... arguments) {
+  const auto call = [kernel, ... copies = arguments] { kernel(copies...); };
+  using Call = decltype(call);
+  run(site, grid, block, dynamic_shared,
+      {[](const void* data) { (*static_cast<Call*>(data))(); }, &call, sizeof call});
+}
+
+}  // namespace needle::sim

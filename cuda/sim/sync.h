@@ -1,0 +1,21 @@
+// What the device headers ask of the machine that runs them.  (Lesson 04)
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+
+namespace needle::sim {
+
+/// Where a call is written; a default argument fills it in.
+using Place = std::source_location;
+
+enum class BarrierVote : uint8_t { none, count, all, any };
+/// Waits until every thread of the block is at this place; what the votes of all give together.
+int barrier(BarrierVote vote, bool mine, Place place);
+
+void* dynamic_shared();
+/// How many steps (basic blocks) this thread has taken.
+long long clock();
+[[noreturn]] void trap(Place place);
+
+}  // namespace needle::sim
