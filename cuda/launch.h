@@ -10,11 +10,11 @@
 // block's dynamic shared memory, aligned to 16 bytes.
 #pragma once
 
+#include "needle/array/error.h"
+
 #ifdef __CUDACC__
 
 #include <cuda_runtime.h>
-
-#include "needle/array/error.h"
 
 #define NEEDLE_GPU cuda
 

@@ -48,10 +48,14 @@ class OutOfMemory : public std::bad_alloc {
 
 double mebibytes(size_t bytes) { return std::round(static_cast<double>(bytes) / 104857.6) / 10; }
 
+enum class Place { device, pinned };
+
 /// Released blocks are kept for the next request of their size: cudaMalloc and cudaFree wait for the
 /// GPU, which then has nothing to do.
 class Cache {
  public:
+  explicit Cache(Place place) : place_(place) {}
+
   void* allocate(size_t bytes) {
     const size_t size = size_class(bytes);
     const std::lock_guard lock(mutex_);
@@ -98,20 +102,24 @@ class Cache {
 
   void free_kept() {
     for (auto& [size, kept] : kept_) {
-      for (void* data : kept) cudaFree(data);
+      for (void* data : kept) place_ == Place::device ? cudaFree(data) : cudaFreeHost(data);
       statistics_.bytes_cached -= static_cast<int64_t>(size * kept.size());
       kept.clear();
     }
   }
 
+  cudaError_t ask(void** data, size_t size) const {
+    return place_ == Place::device ? cudaMalloc(data, size) : cudaMallocHost(data, size);
+  }
+
   void* from_device(size_t size) {
     void* data = nullptr;
     ++statistics_.system_requests;
-    cudaError_t error = cudaMalloc(&data, size);
+    cudaError_t error = ask(&data, size);
     if (error == cudaErrorMemoryAllocation) {
       cudaGetLastError();
       free_kept();  // the kept blocks may be all that is missing
-      error = cudaMalloc(&data, size);
+      error = ask(&data, size);
     }
     if (error == cudaErrorMemoryAllocation) {
       cudaGetLastError();
@@ -126,19 +134,24 @@ class Cache {
     return data;
   }
 
+  Place place_;
   std::mutex mutex_;
   std::unordered_map<size_t, std::vector<void*>> kept_;
   CacheStatistics statistics_ = {};
 };
 
-/// Never destroyed: arrays held by other static objects may be released after it would be.
+// Never destroyed: arrays held by other static objects may be released after they would be.
 Cache& cache() {
-  static auto* cache = new Cache;
+  static auto* cache = new Cache(Place::device);
+  return *cache;
+}
+Cache& pinned() {
+  static auto* cache = new Cache(Place::pinned);
   return *cache;
 }
 
-/// Pinned memory, which the GPU reads and writes by itself. Small copies from the host go through it
-/// and need not wait for the kernels before them; large ones are as fast without.
+/// Small copies from the host go through pinned memory, which the GPU reads by itself: they need not
+/// wait for the kernels before them. Large ones are as fast without.
 class Staging {
  public:
   static constexpr size_t kBytes = 1 << 16, kBuffers = 16;
@@ -147,7 +160,7 @@ class Staging {
     const std::lock_guard lock(mutex_);
     Buffer& buffer = buffers_[next_++ % kBuffers];
     if (!buffer.data) {
-      check(cudaMallocHost(&buffer.data, kBytes), "pinned memory");
+      buffer.data = pinned().allocate(kBytes);
       check(cudaEventCreateWithFlags(&buffer.read, cudaEventDisableTiming), "event");
     }
     check(cudaEventSynchronize(buffer.read), "copy to the device");  // its last copy is done
@@ -234,6 +247,8 @@ const Gpu& cuda_gpu() {
         .kernels = &cuda::table,
         .allocator = {[](size_t bytes, int) { return cuda::allocate(bytes); },
                       [](void* data, size_t bytes, int) { cuda::release(data, bytes); }},
+        .pinned = {[](size_t bytes, int) { return cuda::pinned().allocate(bytes); },
+                   [](void* data, size_t bytes, int) { cuda::pinned().release(data, bytes); }},
         .copy_in = cuda::copy_in,
         .copy_out = cuda::copy_out,
         .synchronize = cuda::synchronize,

@@ -23,7 +23,6 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 #define __forceinline__ inline __attribute__((always_inline))
-#define __noinline__ __attribute__((noinline))
 #define __shared__ static thread_local
 
 // Constants of a thread, so the compiler may keep them in registers: the fibers that share a thread

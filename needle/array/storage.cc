@@ -212,15 +212,14 @@ constexpr Allocator kHost = {
     [](void* data, size_t bytes, int) { host_cache().release(data, bytes); },
 };
 
-Allocator allocators[kDeviceKinds] = {kHost, kHost, {}, kHost};
+// The others are set by prepare_device.
+Allocator allocators[kDeviceKinds] = {kHost, kHost, {}, {}};
 
 }  // namespace
 
 const Allocator& allocator_for(Device device) {
   const Allocator& allocator = allocators[device.kind];
-  if (!allocator.allocate) {
-    throw RuntimeError(str("device ", device, ": this build has no memory there"));
-  }
+  if (!allocator.allocate || device.index != 0) prepare_device(device);
   return allocator;
 }
 

@@ -20,8 +20,11 @@ struct Allocator {
 
 /// The allocator of a device. RuntimeError if the device is not part of this build.
 const Allocator& allocator_for(Device device);
-/// Called once by a backend that brings its own memory (CUDA).
+/// Called once by a backend that brings its own memory (CUDA, and its simulator).
 void set_allocator(Device::Kind kind, const Allocator& allocator);
+/// Makes such a backend call it: needle/backend/registry.cc. RuntimeError, with what to do, if this
+/// build or machine lacks the device.
+void prepare_device(Device device);
 
 /// The host's caching allocator: 64-byte aligned blocks; a released block is kept for the next
 /// request of its size class, so a steady training step asks the system for nothing.

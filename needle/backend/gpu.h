@@ -11,6 +11,8 @@ namespace needle {
 struct Gpu {
   const Kernels* kernels;
   Allocator allocator;
+  /// Host memory that the GPU reaches, too, and copies from and to at full speed.
+  Allocator pinned;
   /// Copies between host and device. They return when `host` may be used again; copy_out waits for
   /// every kernel before it. RuntimeError if one of them faulted.
   void (*copy_in)(void* device, const void* host, size_t bytes);

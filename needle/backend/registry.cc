@@ -4,26 +4,54 @@
 #include <cstring>
 
 #include "needle/backend/cpu/cpu.h"
+#include "needle/backend/gpu.h"
 #include "needle/backend/reference/reference.h"
 
 namespace needle {
 
-static const Kernels* find(Device device) {
+/// What the device has besides kernels. RuntimeError if this build or machine lacks it.
+static const Gpu& gpu(Device device) {
+  if (device.index != 0) {
+    throw RuntimeError(str("device ", device, ": one process uses one GPU, which is cuda; the ",
+                           "environment variable CUDA_VISIBLE_DEVICES=", device.index,
+                           " makes it that one"));
+  }
+#ifdef NEEDLE_HAS_CUDA
+  if (device.kind == Device::cuda) return cuda_gpu();
+#endif
+#ifdef NEEDLE_HAS_CUDA_SIM
+  if (device.kind == Device::cuda_sim) return cuda_sim_gpu();
+#endif
+  const char* reason = device.kind == Device::cuda ? ", which found no nvcc" : "";
+  throw RuntimeError(
+      str("device ", device, ": not part of this build", reason, "; use cpu or reference"));
+}
+
+void prepare_device(Device device) { set_allocator(device.kind, gpu(device).allocator); }
+
+const Kernels& kernels(Device device) {
   switch (device.kind) {
-    case Device::cpu: return &cpu_kernels();
-    case Device::reference: return &reference_kernels;
-    default: return nullptr;
+    case Device::cpu: return cpu_kernels();
+    case Device::reference: return reference_kernels;
+    default: return *gpu(device).kernels;
   }
 }
 
-bool is_available(Device device) { return find(device) != nullptr; }
-
-const Kernels& kernels(Device device) {
-  const Kernels* table = find(device);
-  if (!table) {
-    throw RuntimeError(str("device ", device, ": not part of this build; use cpu or reference"));
+bool is_available(Device device) {
+  try {
+    kernels(device);
+    return true;
+  } catch (const RuntimeError&) {
+    return false;
   }
-  return *table;
+}
+
+void synchronize(Device device) {
+  if (device.kind >= Device::cuda) gpu(device).synchronize();
+}
+
+const Allocator& pinned_allocator(Device device) {
+  return device.is_host() ? allocator_for(device) : gpu(device).pinned;
 }
 
 NDArray copy_of(const NDArray& x) { return cast(x, x.dtype()); }
@@ -46,7 +74,14 @@ NDArray to_device(const NDArray& x, Device device) {
   kernels(device);  // refuses a device that is not there
   const NDArray source = contiguous(x);
   NDArray out = NDArray::empty(x.shape(), x.dtype(), device);
-  std::memcpy(out.storage()->data(), source.view().data, static_cast<size_t>(x.bytes()));
+  const auto bytes = static_cast<size_t>(x.bytes());
+  if (!x.device().is_host()) {
+    gpu(x.device()).copy_out(out.storage()->data(), source.view().data, bytes);
+  } else if (!device.is_host()) {
+    gpu(device).copy_in(out.storage()->data(), source.view().data, bytes);
+  } else if (bytes > 0) {
+    std::memcpy(out.storage()->data(), source.view().data, bytes);
+  }
   return out;
 }
 

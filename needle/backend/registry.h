@@ -11,6 +11,10 @@ namespace needle {
 /// The table of a device. RuntimeError, with what to do, if this build or machine lacks it.
 const Kernels& kernels(Device device);
 bool is_available(Device device);
+/// Waits until the device has done all that was asked of it. RuntimeError if a kernel faulted.
+void synchronize(Device device);
+/// Memory that both the host and a device with memory of its own reach.
+const Allocator& pinned_allocator(Device device);
 
 /// A slot of a table, or NotImplementedError naming slot and device if the backend left it out:
 ///   slot(k, &Kernels::matmul, "matmul")(a.view(), b.view(), out.view());

@@ -85,13 +85,18 @@ NDArray whole(const NDArray& x) {
   return {x.storage(), View{x.storage()->data(), x.dtype(), {n}, {1}}};
 }
 
+/// Memory of the device that the host, too, reads and writes: on a GPU, pinned.
+Ref<Storage> allocate(size_t bytes, Device device) {
+  if (device.is_host()) return Storage::allocate(bytes, device);
+  const Allocator pinned = pinned_allocator(device);
+  void* data = pinned.allocate(bytes, 0);
+  return Storage::borrow(data, bytes, device, [=] { pinned.release(data, bytes, 0); });
+}
+
 /// The same bytes in memory of another device, seen through the same view.
 NDArray twin(const NDArray& x, Device device) {
-  if (!device.is_host()) {
-    throw NotImplementedError(str("conformance: cannot copy to device ", device));
-  }
   const size_t bytes = x.storage()->bytes();
-  Ref<Storage> storage = Storage::allocate(bytes, device);
+  Ref<Storage> storage = allocate(bytes, device);
   std::memcpy(storage->data(), x.storage()->data(), bytes);
   View view = x.view();
   view.data = static_cast<char*>(storage->data()) + x.offset() * size_of(x.dtype());

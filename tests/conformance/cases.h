@@ -123,6 +123,7 @@ class Comparison {
   void run(F f) {
     f(kernels({Device::reference}), want);
     f(kernels(device_), got);
+    synchronize(device_);
     CHECK(written_input() == "");
   }
 
