@@ -238,9 +238,9 @@ extern const Kernels table;
 
 }  // namespace needle::cuda
 
-namespace needle {
-
-const Gpu& cuda_gpu() {
+/// What is asked of the library: see needle/backend/gpu.h.
+extern "C" [[gnu::visibility("default")]] const needle::Gpu& needle_gpu() {
+  using namespace needle;
   static const Gpu gpu = [] {
     cuda::require_gpu();
     return Gpu{
@@ -256,9 +256,8 @@ const Gpu& cuda_gpu() {
         .empty_cache = [] { cuda::cache().empty(); },
         .name = [] { return static_cast<const char*>(cuda::properties().name); },
         .memory = [] { return static_cast<size_t>(cuda::properties().totalGlobalMem); },
+        .set_host_threads = [](int) {},
     };
   }();
   return gpu;
 }
-
-}  // namespace needle

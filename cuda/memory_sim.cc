@@ -3,6 +3,7 @@
 
 #include "cuda/memory.h"
 #include "cuda/sim/runtime.h"
+#include "needle/backend/registry.h"
 
 namespace needle::cuda_sim {
 
@@ -20,9 +21,9 @@ extern const Kernels table;
 
 }  // namespace needle::cuda_sim
 
-namespace needle {
-
-const Gpu& cuda_sim_gpu() {
+/// What is asked of the library: see needle/backend/gpu.h.
+extern "C" const needle::Gpu& needle_gpu() {
+  using namespace needle;
   static const Gpu gpu = {
       .kernels = &cuda_sim::table,
       .allocator = sim::allocator,
@@ -34,8 +35,7 @@ const Gpu& cuda_sim_gpu() {
       .empty_cache = [] {},
       .name = [] { return "simulator"; },
       .memory = [] { return size_t{0}; },
+      .set_host_threads = set_num_threads,  // those of this library
   };
   return gpu;
 }
-
-}  // namespace needle

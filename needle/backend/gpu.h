@@ -24,11 +24,13 @@ struct Gpu {
   /// The GPU's name and its memory in bytes.
   const char* (*name)();
   size_t (*memory)();
+  /// How many threads of the host the simulator may use.
+  void (*set_host_threads)(int threads);
 };
 
-/// The GPU, ready for use. RuntimeError, with what to do, if there is no driver or no GPU.
-[[gnu::visibility("default")]] const Gpu& cuda_gpu();
-/// The simulator, on the host.
-[[gnu::visibility("default")]] const Gpu& cuda_sim_gpu();
+/// The GPU or the simulator, ready for use. Each is in a library of its own, libneedle_cuda.so and
+/// libneedle_cuda_sim.so, which is loaded when it is first asked for, and has a function needle_gpu
+/// that gives it. RuntimeError, with what to do, if there is no library, no driver, or no GPU.
+const Gpu& gpu(Device device);
 
 }  // namespace needle

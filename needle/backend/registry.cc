@@ -1,6 +1,8 @@
 // The table of tables.  (Lesson 02)
 #include "needle/backend/registry.h"
 
+#include <dlfcn.h>
+
 #include <cstring>
 
 #include "needle/backend/cpu/cpu.h"
@@ -9,22 +11,38 @@
 
 namespace needle {
 
-/// What the device has besides kernels. RuntimeError if this build or machine lacks it.
-static const Gpu& gpu(Device device) {
+namespace {
+
+using GetGpu = const Gpu& (*)();
+
+/// The function needle_gpu of a library.
+GetGpu load(Device device, const char* library) {
+  void* handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  void* get = handle ? dlsym(handle, "needle_gpu") : nullptr;
+  if (!get) {
+    const char* instead =
+        device.kind == Device::cuda ? "cuda_sim, which runs the same kernels on the host" : "cpu";
+    throw RuntimeError(str("device ", device, ": not part of this build (", dlerror(), "); use ",
+                           instead));
+  }
+  return reinterpret_cast<GetGpu>(get);
+}
+
+}  // namespace
+
+const Gpu& gpu(Device device) {
   if (device.index != 0) {
     throw RuntimeError(str("device ", device, ": one process uses one GPU, which is cuda; the ",
                            "environment variable CUDA_VISIBLE_DEVICES=", device.index,
                            " makes it that one"));
   }
-#ifdef NEEDLE_HAS_CUDA
-  if (device.kind == Device::cuda) return cuda_gpu();
-#endif
-#ifdef NEEDLE_HAS_CUDA_SIM
-  if (device.kind == Device::cuda_sim) return cuda_sim_gpu();
-#endif
-  const char* reason = device.kind == Device::cuda ? ", which found no nvcc" : "";
-  throw RuntimeError(
-      str("device ", device, ": not part of this build", reason, "; use cpu or reference"));
+  if (device.kind == Device::cuda) {
+    static const GetGpu get = load(device, "libneedle_cuda.so");
+    return get();
+  }
+  static const GetGpu get = load(device, "libneedle_cuda_sim.so");
+  get().set_host_threads(num_threads());
+  return get();
 }
 
 void prepare_device(Device device) { set_allocator(device.kind, gpu(device).allocator); }

@@ -7,6 +7,8 @@
 #include "needle/array/error.h"
 #include "needle/backend/gpu.h"
 
+extern "C" const needle::Gpu& needle_gpu();
+
 namespace {
 
 using namespace needle;
@@ -27,7 +29,7 @@ View view(const Array& x) {
 
 /// Numbers first, arrays then, in the order of kernels.h.
 void call(std::string_view slot, int op, const double* real, const Array* arrays) {
-  const Kernels& k = *cuda_gpu().kernels;
+  const Kernels& k = *needle_gpu().kernels;
   const auto x = [&](int i) { return view(arrays[i]); };
   const auto whole = [&](int i) { return static_cast<int64_t>(real[i]); };
   if (slot == "fill") return k.fill({real[0], whole(0)}, x(0));

@@ -24,6 +24,7 @@ SANITIZE_OPTIONS = [
     "-Dunity_size=8",
     "-Db_pch=false",
     "-Dpython=disabled",
+    "-Dcuda=disabled",
 ]
 
 
@@ -47,8 +48,9 @@ def build(folder: Path, options: list[str] | None = None, targets: list[str] | N
 
 
 def _link_module(folder: Path) -> None:
-    """Puts a link to the built module into the package, so that `import needle` finds it."""
-    for module in (folder / "python").glob("_core*.so"):
+    """Puts links to what was built into the package, so that `import needle` finds it."""
+    modules = [*folder.glob("python/_core*.so"), *folder.glob("cuda/libneedle_cuda*.so")]
+    for module in modules:
         link = ROOT / "python" / "needle" / module.name
         target = os.path.relpath(module, link.parent)
         if not link.is_symlink() or str(link.readlink()) != target:
