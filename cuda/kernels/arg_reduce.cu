@@ -33,6 +33,24 @@ __device__ Found<T> shuffle(Found<T> mine, int distance) {
   return {static_cast<T>(value), __shfl_xor_sync(kAllLanes, mine.index, distance)};
 }
 
+/// The best of elements begin, begin + hop, ... below n. Several are under way at once.
+template <class T, bool largest>
+__device__ Found<T> search(const T* x, int64_t begin, int64_t hop, int64_t n, int64_t step) {
+  constexpr int kLoads = 8;
+  const Better<largest, T> better;
+  Found<T> best{T(0), -1};
+  int64_t i = begin;
+  for (; i + (kLoads - 1) * hop < n; i += kLoads * hop) {
+    T some[kLoads];
+#pragma unroll
+    for (int j = 0; j < kLoads; ++j) some[j] = x[(i + j * hop) * step];
+#pragma unroll
+    for (int j = 0; j < kLoads; ++j) best = better(best, {some[j], i + j * hop});
+  }
+  for (; i < n; i += hop) best = better(best, {x[i * step], i});
+  return best;
+}
+
 /// A warp for each output: neighbours in memory are compared. Operands: x, out.
 template <class T, bool largest>
 __global__ void arg_rows_kernel(const Walk<2> kept, int64_t n, int64_t step) {
@@ -41,11 +59,9 @@ __global__ void arg_rows_kernel(const Walk<2> kept, int64_t n, int64_t step) {
   int64_t at[2];
   kept.locate(output, at);
   const T* x = reinterpret_cast<const T*>(kept.data[0] + at[0]);
-  const Better<largest, T> better;
-  Found<T> best{T(0), -1};
-  for (int64_t i = threadIdx.x; i < n; i += 32) best = better(best, {x[i * step], i});
+  Found<T> best = search<T, largest>(x, threadIdx.x, 32, n, step);
   for (int distance = 16; distance > 0; distance /= 2) {
-    best = better(best, shuffle(best, distance));
+    best = Better<largest, T>{}(best, shuffle(best, distance));
   }
   if (threadIdx.x == 0) *reinterpret_cast<int64_t*>(kept.data[1] + at[1]) = best.index;
 }
@@ -58,18 +74,17 @@ __global__ void arg_columns_kernel(const Walk<2> kept, int64_t n, int64_t step) 
   int64_t at[2];
   kept.locate(output, at);
   const T* x = reinterpret_cast<const T*>(kept.data[0] + at[0]);
-  const Better<largest, T> better;
-  Found<T> best{T(0), -1};
-  for (int64_t i = 0; i < n; ++i) best = better(best, {x[i * step], i});
+  const Found<T> best = search<T, largest>(x, 0, 1, n, step);
   *reinterpret_cast<int64_t*>(kept.data[1] + at[1]) = best.index;
 }
 
 template <class T, bool largest>
 void arg_reduce_as(const Walk<2>& kept, int64_t n, int64_t step) {
   const int64_t bytes = step * static_cast<int64_t>(sizeof(T)), other = kept.step(0);
-  if (bytes * bytes <= other * other || kept.size < 1024) {
-    const auto blocks = static_cast<unsigned>(ceil_div(kept.size, 8));
-    NEEDLE_LAUNCH((arg_rows_kernel<T, largest>), blocks, dim3(32, 8), 0, kept, n, step);
+  if (n >= 32 && (bytes * bytes <= other * other || kept.size < 1024)) {
+    const auto warps = static_cast<unsigned>(least(kept.size, 8));
+    const auto blocks = static_cast<unsigned>(ceil_div(kept.size, warps));
+    NEEDLE_LAUNCH((arg_rows_kernel<T, largest>), blocks, dim3(32, warps), 0, kept, n, step);
   } else {
     const auto blocks = static_cast<unsigned>(ceil_div(kept.size, 128));
     NEEDLE_LAUNCH((arg_columns_kernel<T, largest>), blocks, 128, 0, kept, n, step);

@@ -6,18 +6,24 @@
 namespace needle::NEEDLE_GPU {
 namespace {
 
-/// One pair a thread. Operands of the walk, over (batch, heads, seq, d/2): the first and the second
+/// V pairs a thread. Operands of the walk, over (batch, heads, seq, d/2): the first and the second
 /// half of out, those of x, cos, sin. Limit: reading x once and writing out once.
-template <class T>
+template <class T, int V>
 __global__ void rotary_kernel(const Walk<6> w, bool inverse) {
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const int64_t i = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * V;
   if (i >= w.size) return;
   int64_t at[6];
   w.locate(i, at);
-  const auto read = [&](int k) { return *reinterpret_cast<const T*>(w.data[k] + at[k]); };
-  const T first = read(2), second = read(3), c = read(4), s = inverse ? -read(5) : read(5);
-  *reinterpret_cast<T*>(w.data[0] + at[0]) = first * c - second * s;
-  *reinterpret_cast<T*>(w.data[1] + at[1]) = second * c + first * s;
+  const auto read = [&](int k) { return load_pack<T, V>(w.data[k] + at[k], w.step(k)); };
+  const Pack<T, V> first = read(2), second = read(3), cos = read(4), sin = read(5);
+  Pack<T, V> x, y;
+  for (int j = 0; j < V; ++j) {
+    const T s = inverse ? -sin.at[j] : sin.at[j];
+    x.at[j] = first.at[j] * cos.at[j] - second.at[j] * s;
+    y.at[j] = second.at[j] * cos.at[j] + first.at[j] * s;
+  }
+  *reinterpret_cast<Pack<T, V>*>(w.data[0] + at[0]) = x;
+  *reinterpret_cast<Pack<T, V>*>(w.data[1] + at[1]) = y;
 }
 
 /// 64 queries by 64 keys where they fit into half of a multiprocessor's shared memory, else 32.
@@ -119,9 +125,16 @@ void rotary(bool inverse, const View& x, const View& cos, const View& sin, const
   if (pairs.size() == 0) return;
   const auto w = walk(Order::memory, pairs, half(out, 1), half(x, 0), half(x, 1), over(cos, pairs),
                       over(sin, pairs));
-  const auto blocks = static_cast<unsigned>(ceil_div(w.size, 256));
+  const int item = static_cast<int>(size_of(x.dtype)), wide = 16 / item;
+  const bool packed = w.size % wide == 0 && w.packs(wide, {item, item, item, item, item, item});
+  const auto blocks =
+      static_cast<unsigned>(ceil_div(w.size, int64_t{256} * (packed ? wide : 1)));
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
-    NEEDLE_LAUNCH((rotary_kernel<T>), blocks, 256, 0, w, inverse);
+    if (packed) {
+      NEEDLE_LAUNCH((rotary_kernel<T, 16 / sizeof(T)>), blocks, 256, 0, w, inverse);
+    } else {
+      NEEDLE_LAUNCH((rotary_kernel<T, 1>), blocks, 256, 0, w, inverse);
+    }
   });
 }
 

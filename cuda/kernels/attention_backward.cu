@@ -14,9 +14,10 @@
 namespace needle::NEEDLE_GPU {
 namespace {
 
-/// 32 queries by 32 keys where four tiles fit into the shared memory of a block, else 16.
+/// 64 queries by 64 keys where four tiles and two squares fit into half of a multiprocessor's shared
+/// memory, else 32, or the 16 that fit at all.
 template <class T, int kD>
-inline constexpr int kBackwardRows = sizeof(T) * kD <= 1024 ? 2 : 1;
+inline constexpr int kBackwardRows = sizeof(T) * kD <= 256 ? 4 : sizeof(T) * kD <= 1024 ? 2 : 1;
 
 /// shared (batch, heads, tq), compact: out . dout of each query. A warp for each.
 template <class T>

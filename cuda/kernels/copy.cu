@@ -20,6 +20,18 @@ struct Convert {
   __device__ To operator()(From x) const {
     if constexpr (std::is_same_v<To, From>) {
       return x;
+#ifdef __CUDA_ARCH__
+    } else if constexpr (std::is_same_v<To, float16> && std::is_same_v<From, float>) {
+      uint16_t bits;  // one instruction
+      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+      return float16::from_bits(bits);
+    } else if constexpr (std::is_same_v<From, float16> && std::is_same_v<To, float>) {
+      float value;
+      asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x.bits));
+      return value;
+    } else if constexpr (std::is_same_v<From, float16>) {
+      return Convert<To, float>{}(Convert<float, float16>{}(x));
+#endif
     } else if constexpr (is_half_v<From>) {
       return Convert<To, float>{}(static_cast<float>(x));
     } else if constexpr (std::is_same_v<To, bool>) {
@@ -45,26 +57,34 @@ using Raw = std::conditional_t<
 // A tile is read along one axis and written along another. Between the two it lies in shared memory,
 // where threads may read a column as fast as a row if no two of its elements share a bank: a row is
 // one word longer than a multiple of 32.
-template <class T>
-inline constexpr int kTile = sizeof(T) == 8 ? 32 : 64;
-constexpr int kTileRows = 8;  // of 32 threads; each moves several rows and columns
+
+/// Tiles of T, of which kPack side by side move as one.
+template <class T, int kPack>
+struct TransposeTile {
+  static constexpr int kSide = sizeof(T) == 8 ? 32 : sizeof(T) == 1 ? 128 : 64;
+  static constexpr int kRowThreads = 32, kRows = 8;  // of a block
+  static constexpr int kAcross = kSide / (kRowThreads * kPack);
+  static constexpr int kDown = kSide / kRows;
+  static constexpr int kStride = kSide + (sizeof(T) == 8 ? 1 : 4 / static_cast<int>(sizeof(T)));
+};
 
 /// out (…, rows, columns) = x, where x has its elements side by side along the rows' axis `in_axis` of
 /// the walk, and out along its last. Reads and writes each element once: copy bandwidth is the limit.
-template <class T>
+template <class T, int kPack>
 __global__ void transpose_kernel(const Walk<2> w, int in_axis, unsigned row_tiles,
                                  unsigned column_tiles) {
-  constexpr int side = kTile<T>;
-  __shared__ T tile[side][side + 4 / sizeof(T) + (sizeof(T) == 8)];
+  using Tile = TransposeTile<T, kPack>;
+  using Packed = Pack<T, kPack>;
+  __shared__ __align__(16) T tile[Tile::kSide * Tile::kStride];
   const int last = w.ndim - 1;
   const int64_t rows = w.shape[in_axis], columns = w.shape[last];
   unsigned block = blockIdx.x;
-  const int64_t row = int64_t{block % row_tiles} * side;
+  const int64_t row = int64_t{block % row_tiles} * Tile::kSide;
   block /= row_tiles;
-  const int64_t column = int64_t{block % column_tiles} * side;
+  const int64_t column = int64_t{block % column_tiles} * Tile::kSide;
   int64_t rest = block / column_tiles;
-  const char* from = w.data[1];
-  char* to = w.data[0];
+  const char* from = w.data[1] + row * static_cast<int64_t>(sizeof(T)) + column * w.stride[1][last];
+  char* to = w.data[0] + row * w.stride[0][in_axis] + column * static_cast<int64_t>(sizeof(T));
   for (int axis = last - 1; axis >= 0; --axis) {  // which of the other axes' matrices
     if (axis == in_axis) continue;
     int64_t next, index;
@@ -73,21 +93,44 @@ __global__ void transpose_kernel(const Walk<2> w, int in_axis, unsigned row_tile
     from += index * w.stride[1][axis];
     rest = next;
   }
-  for (int j = threadIdx.y; j < side; j += kTileRows) {
-    const char* line = from + (column + j) * w.stride[1][last];
-    for (int i = threadIdx.x; i < side; i += 32) {
-      if (column + j < columns && row + i < rows) {
-        tile[j][i] = reinterpret_cast<const T*>(line)[row + i];
+  const int rows_here = static_cast<int>(least(rows - row, Tile::kSide));
+  const int columns_here = static_cast<int>(least(columns - column, Tile::kSide));
+  const int x = static_cast<int>(threadIdx.x) * kPack, y = static_cast<int>(threadIdx.y);
+  Packed held[Tile::kDown][Tile::kAcross];
+#pragma unroll
+  for (int a = 0; a < Tile::kDown; ++a) {
+    const int j = y + a * Tile::kRows;
+    const T* line = reinterpret_cast<const T*>(from + j * w.stride[1][last]);
+#pragma unroll
+    for (int b = 0; b < Tile::kAcross; ++b) {
+      const int i = x + b * Tile::kRowThreads * kPack;
+      if (j < columns_here && i < rows_here) {
+        held[a][b] = *reinterpret_cast<const Packed*>(line + i);
+      }
+    }
+  }
+#pragma unroll
+  for (int a = 0; a < Tile::kDown; ++a) {
+#pragma unroll
+    for (int b = 0; b < Tile::kAcross; ++b) {
+      const int j = y + a * Tile::kRows, i = x + b * Tile::kRowThreads * kPack;
+      if (j < columns_here && i < rows_here) {
+        *reinterpret_cast<Packed*>(tile + j * Tile::kStride + i) = held[a][b];
       }
     }
   }
   __syncthreads();
-  for (int i = threadIdx.y; i < side; i += kTileRows) {
-    char* line = to + (row + i) * w.stride[0][in_axis];
-    for (int j = threadIdx.x; j < side; j += 32) {
-      if (column + j < columns && row + i < rows) {
-        reinterpret_cast<T*>(line)[column + j] = tile[j][i];
-      }
+#pragma unroll
+  for (int a = 0; a < Tile::kDown; ++a) {
+    const int i = y + a * Tile::kRows;
+    T* line = reinterpret_cast<T*>(to + i * w.stride[0][in_axis]);
+#pragma unroll
+    for (int b = 0; b < Tile::kAcross; ++b) {
+      const int j = x + b * Tile::kRowThreads * kPack;
+      if (i >= rows_here || j >= columns_here) continue;
+      Packed out;
+      for (int p = 0; p < kPack; ++p) out.at[p] = tile[(j + p) * Tile::kStride + i];
+      *reinterpret_cast<Packed*>(line + j) = out;
     }
   }
 }
@@ -103,17 +146,36 @@ int transposed_axis(const Walk<2>& w, int item) {
   return -1;
 }
 
-template <int Bytes>
-void move(const Walk<2>& w) {
-  using T = Raw<Bytes>;
-  const int axis = transposed_axis(w, Bytes);
-  if (axis < 0 || w.size == 0) return map<T, T>(w, Convert<T, T>{});
-  const auto tiles = [](int64_t n) { return static_cast<unsigned>(ceil_div(n, kTile<T>)); };
+template <class T, int kPack>
+void transpose(const Walk<2>& w, int axis) {
+  using Tile = TransposeTile<T, kPack>;
+  const auto tiles = [](int64_t n) { return static_cast<unsigned>(ceil_div(n, Tile::kSide)); };
   const int64_t rows = w.shape[axis], columns = w.shape[w.ndim - 1];
   const auto matrices = static_cast<unsigned>(w.size / (rows * columns));
   const unsigned blocks = tiles(rows) * tiles(columns) * matrices;
-  NEEDLE_LAUNCH((transpose_kernel<T>), blocks, dim3(32, kTileRows), 0, w, axis, tiles(rows),
-                tiles(columns));
+  NEEDLE_LAUNCH((transpose_kernel<T, kPack>), blocks, dim3(Tile::kRowThreads, Tile::kRows), 0, w,
+                axis, tiles(rows), tiles(columns));
+}
+
+/// Whether words of 4 bytes along `axis` of x and along the last axis of out are whole ones.
+bool in_words(const Walk<2>& w, int axis, int item) {
+  const int last = w.ndim - 1;
+  bool fits = w.shape[axis] * item % 4 == 0 && w.shape[last] * item % 4 == 0;
+  for (int k = 0; k < 2; ++k) {
+    fits &= reinterpret_cast<uintptr_t>(w.data[k]) % 4 == 0;
+    for (int a = 0; a <= last; ++a) fits &= a == (k ? axis : last) || w.stride[k][a] % 4 == 0;
+  }
+  return fits;
+}
+
+template <int Bytes>
+void move(const Walk<2>& w) {
+  using T = Raw<Bytes>;
+  const int axis = w.size == 0 ? -1 : transposed_axis(w, Bytes);
+  if (axis < 0) return map<T, T>(w, Convert<T, T>{});
+  constexpr int kPack = Bytes < 4 ? 4 / Bytes : 1;
+  if (in_words(w, axis, Bytes)) return transpose<T, kPack>(w, axis);
+  transpose<T, 1>(w, axis);
 }
 
 }  // namespace

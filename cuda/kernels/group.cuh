@@ -38,6 +38,14 @@ struct Plus {
   }
 };
 
+/// The other one if one is NaN.
+struct Maximum {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return std::fmax(a, b);
+  }
+};
+
 /// NaN if either is.
 struct Larger {
   template <class T>

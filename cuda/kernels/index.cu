@@ -7,6 +7,7 @@ namespace needle::NEEDLE_GPU {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kMoves = 4;
 
 unsigned blocks_for(int64_t threads) { return static_cast<unsigned>(ceil_div(threads, kThreads)); }
 
@@ -53,24 +54,42 @@ bool in_pieces(Lookup& at, int64_t item) {
   return true;
 }
 
-/// One T a thread: an element or a piece. Limit: reading and writing the rows once.
+/// A thread moves kMoves Ts, elements or pieces, as far apart as the block has threads; all are asked
+/// for before the first is written. Limit: reading and writing the rows once.
 template <class T>
-__global__ void gather_kernel(const Lookup at) {
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= at.places.size * at.row.size) return;
-  int64_t place, j, outside[2], inside[2];
-  divide(i, at.row.size, place, j);
-  at.places.locate(place, outside);
-  at.row.locate(j, inside);
-  const int64_t number = *reinterpret_cast<const int64_t*>(at.places.data[0] + outside[0]);
-  const char* from = at.row.data[0] + number * at.table_step + inside[0];
-  *reinterpret_cast<T*>(at.places.data[1] + outside[1] + inside[1]) =
-      *reinterpret_cast<const T*>(from);
+__global__ void gather_kernel(const Lookup at, const Divisor row_size) {
+  const int64_t first = int64_t{blockIdx.x} * blockDim.x * kMoves + threadIdx.x;
+  const int64_t count = at.places.size * at.row.size;
+  T moved[kMoves];
+  char* to[kMoves];
+#pragma unroll
+  for (int m = 0; m < kMoves; ++m) {
+    const int64_t i = first + m * int64_t{blockDim.x};
+    if (i >= count) continue;
+    int64_t place, j, outside[2], inside[2];
+    if (count >> 31 == 0) {
+      place = row_size.quotient(static_cast<uint32_t>(i));
+      j = i - place * at.row.size;
+    } else {
+      divide(i, at.row.size, place, j);
+    }
+    at.places.locate(place, outside);
+    at.row.locate(j, inside);
+    const int64_t number = *reinterpret_cast<const int64_t*>(at.places.data[0] + outside[0]);
+    moved[m] = *reinterpret_cast<const T*>(at.row.data[0] + number * at.table_step + inside[0]);
+    to[m] = at.places.data[1] + outside[1] + inside[1];
+  }
+#pragma unroll
+  for (int m = 0; m < kMoves; ++m) {
+    if (first + m * int64_t{blockDim.x} < count) *reinterpret_cast<T*>(to[m]) = moved[m];
+  }
 }
 
 template <class T>
 void launch_gather(const Lookup& at) {
-  NEEDLE_LAUNCH((gather_kernel<T>), blocks_for(at.elements()), kThreads, 0, at);
+  const Divisor row_size(static_cast<uint32_t>(least(at.row.size, INT32_MAX)));
+  NEEDLE_LAUNCH((gather_kernel<T>), blocks_for(ceil_div(at.elements(), kMoves)), kThreads, 0, at,
+                row_size);
 }
 
 // --- scatter_add: the row numbers are sorted first, so that each row has one writer, who adds what

@@ -12,6 +12,7 @@
 
 namespace needle::NEEDLE_GPU {
 
+/// V elements of an operand, or its one element V times.
 template <class T, int V>
 __device__ Pack<T, V> load_pack(const char* p, int64_t step) {
   if (V == 1 || step != 0) return *reinterpret_cast<const Pack<T, V>*>(p);
@@ -21,36 +22,65 @@ __device__ Pack<T, V> load_pack(const char* p, int64_t step) {
   return all;
 }
 
-template <int V, class Out, class... In, class F, int... K>
-__device__ void map_pack(const Walk<1 + sizeof...(In)>& w, const F& f,
-                         const int64_t (&offset)[1 + sizeof...(In)],
-                         std::integer_sequence<int, K...>) {
-  Pack<Out, V> out;
-  // Every load is under way before the first result is asked for.
-  const auto apply = [&](const Pack<In, V>&... in) {
-    for (int j = 0; j < V; ++j) out.at[j] = f(in.at[j]...);
-  };
-  apply(load_pack<In, V>(w.data[K + 1] + offset[K + 1], w.step(K + 1))...);
-  *reinterpret_cast<Pack<Out, V>*>(w.data[0] + offset[0]) = out;
+/// The packs of several operands.
+template <int V, class... T>
+struct Packs {};
+template <int V, class T, class... Rest>
+struct Packs<V, T, Rest...> {
+  Pack<T, V> first;
+  Packs<V, Rest...> rest;
+};
+
+template <int k, int V, int N>
+__device__ void load_packs(Packs<V>&, const Walk<N>&, const int64_t (&)[N]) {}
+template <int k, int V, class T, class... Rest, int N>
+__device__ void load_packs(Packs<V, T, Rest...>& in, const Walk<N>& w, const int64_t (&offset)[N]) {
+  in.first = load_pack<T, V>(w.data[k] + offset[k], w.step(k));
+  load_packs<k + 1>(in.rest, w, offset);
 }
 
-/// V elements a thread.
-template <int V, class F, class Out, class... In>
+/// f of element j of each pack.
+template <int V, class F, class... T>
+__device__ auto apply(const F& f, int, const Packs<V>&, T... x) {
+  return f(x...);
+}
+template <int V, class F, class First, class... Rest, class... T>
+__device__ auto apply(const F& f, int j, const Packs<V, First, Rest...>& in, T... x) {
+  return apply(f, j, in.rest, x..., in.first.at[j]);
+}
+
+/// A thread's share is kPacks packs of V elements, as far apart as the block has threads. All are
+/// asked for before the first is used: memory takes long to answer, and answers many at once.
+template <int V, int kPacks, class F, class Out, class... In>
 __global__ void map_kernel(const Walk<1 + sizeof...(In)> w, const F f) {
   constexpr int N = 1 + sizeof...(In);
-  constexpr auto inputs = std::make_integer_sequence<int, N - 1>();
-  int64_t i = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * V;
-  int64_t offset[N];
-  if (V > 1 && i + V > w.size) {  // the last ones of a single axis
-    for (; i < w.size; ++i) {
-      w.locate(i, offset);
-      map_pack<1, Out, In...>(w, f, offset, inputs);
-    }
-    return;
+  const int64_t first = (int64_t{blockIdx.x} * blockDim.x * kPacks + threadIdx.x) * V;
+  const int64_t hop = int64_t{blockDim.x} * V;
+  int64_t offset[kPacks][N];
+  Packs<V, In...> in[kPacks];
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) {
+    if (first + p * hop + V > w.size) continue;
+    w.locate(first + p * hop, offset[p]);
+    load_packs<1>(in[p], w, offset[p]);
   }
-  if (i >= w.size) return;
-  w.locate(i, offset);
-  map_pack<V, Out, In...>(w, f, offset, inputs);
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) {
+    int64_t i = first + p * hop;
+    if (i + V <= w.size) {
+      Pack<Out, V> out;
+      for (int j = 0; j < V; ++j) out.at[j] = apply(f, j, in[p]);
+      *reinterpret_cast<Pack<Out, V>*>(w.data[0] + offset[p][0]) = out;
+      continue;
+    }
+    for (; i < w.size; ++i) {  // the last ones of a single axis
+      int64_t at[N];
+      Packs<1, In...> one;
+      w.locate(i, at);
+      load_packs<1>(one, w, at);
+      *reinterpret_cast<Out*>(w.data[0] + at[0]) = apply(f, 0, one);
+    }
+  }
 }
 
 /// Operand 0 of the walk is the output.
@@ -65,13 +95,14 @@ void map(const Walk<1 + sizeof...(In)>& w, const F& f) {
     return most;
   }();
   constexpr int V = 16 / widest;
+  constexpr int kPacks = N == 2 ? 4 : 2;
   if (w.size == 0) return;
   if (w.packs(V, item)) {
-    const auto blocks = static_cast<unsigned>(ceil_div(ceil_div(w.size, V), kThreads));
-    NEEDLE_LAUNCH((map_kernel<V, F, Out, In...>), blocks, kThreads, 0, w, f);
+    const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * kPacks * V));
+    NEEDLE_LAUNCH((map_kernel<V, kPacks, F, Out, In...>), blocks, kThreads, 0, w, f);
   } else {
-    const auto blocks = static_cast<unsigned>(ceil_div(w.size, kThreads));
-    NEEDLE_LAUNCH((map_kernel<1, F, Out, In...>), blocks, kThreads, 0, w, f);
+    const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * 2));
+    NEEDLE_LAUNCH((map_kernel<1, 2, F, Out, In...>), blocks, kThreads, 0, w, f);
   }
 }
 

@@ -59,24 +59,25 @@ __device__ typename F::Total fold(const Walk<1>& reduced, const char* x, int64_t
   using Total = typename F::Total;
   const F join{};
   Total total = F::first();
-  const bool line = reduced.ndim <= 1;
-  const int64_t stride = reduced.step(0);
+  const auto read = [](const char* at) { return *reinterpret_cast<const T*>(at); };
   int64_t i = begin;
-  for (; i + (kLoads - 1) * step < end; i += kLoads * step) {
-    T x_of[kLoads];
+  if (reduced.ndim <= 1) {
+    const int64_t hop = step * reduced.step(0);
+    const char* at = x + i * reduced.step(0);
+    for (; i + (kLoads - 1) * step < end; i += kLoads * step, at += kLoads * hop) {
+      T some[kLoads];
 #pragma unroll
-    for (int j = 0; j < kLoads; ++j) {
-      int64_t at[1] = {(i + j * step) * stride};
-      if (!line) reduced.locate(i + j * step, at);
-      x_of[j] = *reinterpret_cast<const T*>(x + at[0]);
+      for (int j = 0; j < kLoads; ++j) some[j] = read(at + j * hop);
+#pragma unroll
+      for (int j = 0; j < kLoads; ++j) total = join(total, static_cast<Total>(some[j]));
     }
-#pragma unroll
-    for (int j = 0; j < kLoads; ++j) total = join(total, static_cast<Total>(x_of[j]));
-  }
-  for (; i < end; i += step) {
-    int64_t at[1] = {i * stride};
-    if (!line) reduced.locate(i, at);
-    total = join(total, static_cast<Total>(*reinterpret_cast<const T*>(x + at[0])));
+    for (; i < end; i += step, at += hop) total = join(total, static_cast<Total>(read(at)));
+  } else {
+    for (; i < end; i += step) {
+      int64_t at[1];
+      reduced.locate(i, at);
+      total = join(total, static_cast<Total>(read(x + at[0])));
+    }
   }
   return total;
 }
@@ -106,14 +107,15 @@ __global__ void reduce_rows(const Plan<typename F::Total> plan) {
   if (threadIdx.x == 0) put<T>(plan, output, blockIdx.y, at[1], total);
 }
 
-/// Where neighbours in memory go to different outputs: a lane for each, and the block's rows share
-/// what it joins.
+constexpr int kColumnThreads = 256;
+
+/// Where neighbours in memory go to different outputs: a thread for each, or where there are few
+/// outputs, several, blockDim.y, that share what it joins.
 template <class F, class T>
 __global__ void reduce_columns(const Plan<typename F::Total> plan) {
   using Total = typename F::Total;
-  constexpr int kRows = 8;
-  __shared__ Total of_row[kRows][32];
-  const int64_t output = int64_t{blockIdx.x} * 32 + threadIdx.x;
+  __shared__ Total of_thread[kColumnThreads];
+  const int64_t output = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const bool inside = output < plan.kept.size;
   int64_t at[2] = {0, 0};
   Total total = F::first();
@@ -121,13 +123,18 @@ __global__ void reduce_columns(const Plan<typename F::Total> plan) {
     plan.kept.locate(output, at);
     const int64_t begin = blockIdx.y * plan.length;
     const int64_t end = least(begin + plan.length, plan.reduced.size);
-    total = fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.y, end, kRows);
+    total = fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.y, end,
+                       blockDim.y);
   }
-  of_row[threadIdx.y][threadIdx.x] = total;
-  __syncthreads();
-  if (threadIdx.y > 0 || !inside) return;
-  for (int row = 1; row < kRows; ++row) total = F{}(total, of_row[row][threadIdx.x]);
-  put<T>(plan, output, blockIdx.y, at[1], total);
+  if (blockDim.y > 1) {
+    of_thread[threadIdx.y * blockDim.x + threadIdx.x] = total;
+    __syncthreads();
+    if (threadIdx.y > 0) return;
+    for (unsigned y = 1; y < blockDim.y; ++y) {
+      total = F{}(total, of_thread[y * blockDim.x + threadIdx.x]);
+    }
+  }
+  if (inside) put<T>(plan, output, blockIdx.y, at[1], total);
 }
 
 /// Joins the parts of each output: a warp for each.
@@ -156,25 +163,36 @@ View restricted(const View& x, const View& out, bool kept) {
   return part;
 }
 
+/// The threads of a block: x along what lies side by side in memory.
+dim3 block_of(bool rows, int64_t outputs, int64_t terms) {
+  constexpr int64_t kMany = 1 << 17;  // outputs, of which each thread or warp may have one
+  if (!rows) {
+    const bool few = outputs < kMany && terms >= 8 * kLoads;
+    return few ? dim3(32, kColumnThreads / 32) : dim3(outputs < 128 ? 32 : kColumnThreads, 1);
+  }
+  if (terms <= 32 * kLoads || (outputs >= kMany / 32 && terms <= 4096)) {
+    return dim3(32, static_cast<unsigned>(least(outputs, 8)));
+  }
+  return dim3(terms > 2048 ? 256 : 128, 1);
+}
+
 template <class F, class T>
 void reduce_as(const View& x, const View& out) {
   using Total = typename F::Total;
-  constexpr int64_t kBlocks = 1024;  // occupy the largest GPU
+  constexpr int64_t kBlocks = 2048;  // occupy the largest GPU twice
   Plan<Total> plan{walk(Order::memory, restricted(x, out, true), out),
                    walk(Order::memory, restricted(x, out, false)), 0, 1, nullptr};
   const int64_t outputs = plan.kept.size, terms = plan.reduced.size;
   const int64_t inner = magnitude(plan.reduced.step(0)), outer = magnitude(plan.kept.step(0));
-  const bool rows = outputs == 1 || (terms > 1 && (inner <= outer || outer == 0));
-  dim3 block(32, 8);
-  if (rows && terms > 32 * kLoads) block = dim3(terms > 2048 ? 256 : 128, 1);
-  const int64_t wide = ceil_div(outputs, rows ? block.y : 32);
+  const bool rows = terms >= 32 && (outputs == 1 || inner <= outer || outer == 0);
+  const dim3 block = block_of(rows, outputs, terms);
+  const int64_t wide = ceil_div(outputs, rows ? block.y : block.x);
   // A part is worth the trouble if each thread has a few rounds of loads to do.
   const int64_t least_length = int64_t{rows ? block.x : block.y} * kLoads * 2;
+  plan.length = terms;
   if (wide < kBlocks && terms > least_length) {
     plan.length = ceil_div(terms, least(ceil_div(kBlocks, wide), ceil_div(terms, least_length)));
     plan.parts = ceil_div(terms, plan.length);
-  } else {
-    plan.length = terms;
   }
   const Workspace partial(plan.parts > 1 ? sizeof(Total) * plan.parts * outputs : 0);
   plan.partial = partial.as<Total>();

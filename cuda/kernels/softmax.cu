@@ -10,71 +10,93 @@ namespace {
 constexpr int64_t kIgnored = -100;  // the label of a row that has no loss
 
 /// Operands: x, out.
-template <class T, int kItems, bool log>
-__global__ void softmax_kernel(const Rows<2> rows) {
-  const Row<2> row(rows, int64_t{blockIdx.x} * blockDim.y + threadIdx.y);
-  if (!row.exists()) return;
+template <class T, int kItems, bool kAgain, bool log>
+__global__ void __launch_bounds__(kRowThreads, 1) softmax_kernel(const Rows<2> rows) {
+  if (row_index() >= rows.count()) return;
+  const Row<2> row(rows, row_index());
   const T* x = row.template data<T>(0);
-  T* out = row.template data<T>(1);
-  const int64_t length = int64_t{blockDim.x} * kItems;
+  const int length = static_cast<int>(blockDim.x) * kItems;
   Chunk<T, kItems> chunk;
   LogSum<T> lse;
-  for (int64_t begin = 0; begin < rows.n; begin += length) {
-    chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
-    lse.add(chunk);
+  const auto shift = [&] {  // what is left to do is to scale it, or to take off a logarithm
+#pragma unroll
+    for (int i = 0; i < kItems; ++i) {
+      chunk.at[i] = log ? chunk.at[i] - lse.top : std::exp(chunk.at[i] - lse.top);
+    }
+  };
+  if (kAgain) {
+    for (int begin = 0; begin < rows.n; begin += length) {
+      chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
+      lse.add(chunk);
+    }
+    lse.join_row();
+  } else {
+    chunk.load(x, rows.step[0], 0, rows.n, -INFINITY);
+    lse.of_row(chunk);
+    shift();
+#pragma unroll
+    for (int i = 0; i < kItems; ++i) lse.sum += log ? std::exp(chunk.at[i]) : chunk.at[i];
+    lse.sum = across_row(lse.sum, T(0), Plus{});
   }
-  lse.join_row();
-  const T shift = log ? std::log(lse.sum) : 1 / lse.sum;
-  for (int64_t begin = 0; begin < rows.n; begin += length) {
-    if (!rows.is_one_chunk(kItems)) chunk.load(x, rows.step[0], begin, rows.n, 0);
-    chunk.store(out, rows.step[1], begin, rows.n, [&](int i, int64_t) {
-      const T shifted = chunk.at[i] - lse.top;
-      return log ? shifted - shift : std::exp(shifted) * shift;
-    });
+  const T last = log ? std::log(lse.sum) : 1 / lse.sum;
+  for (int begin = 0; begin < (kAgain ? rows.n : 1); begin += length) {
+    if (kAgain) {
+      chunk.load(x, rows.step[0], begin, rows.n, 0);
+      shift();
+    }
+    chunk.store(row.template data<T>(1), rows.step[1], begin, rows.n,
+                [&](int i, int) { return log ? chunk.at[i] - last : chunk.at[i] * last; });
   }
 }
 
 /// Operands: y, dy, dx.
-template <class T, int kItems, bool log>
-__global__ void softmax_backward_kernel(const Rows<3> rows) {
-  const Row<3> row(rows, int64_t{blockIdx.x} * blockDim.y + threadIdx.y);
-  if (!row.exists()) return;
-  const T* y = row.template data<T>(0);
-  const T* dy = row.template data<T>(1);
-  const int64_t length = int64_t{blockDim.x} * kItems;
-  Chunk<T, kItems> ys, dys;
+template <class T, int kItems, bool kAgain, bool log>
+__global__ void __launch_bounds__(kRowThreads, 1) softmax_backward_kernel(const Rows<3> rows) {
+  if (row_index() >= rows.count()) return;
+  const Row<3> row(rows, row_index());
+  const int length = static_cast<int>(blockDim.x) * kItems;
+  Chunk<T, kItems> y, dy;
+  const auto load = [&](int begin) {
+    y.load(row.template data<T>(0), rows.step[0], begin, rows.n, 0);
+    dy.load(row.template data<T>(1), rows.step[1], begin, rows.n, 0);
+  };
   T sum = 0;
-  for (int64_t begin = 0; begin < rows.n; begin += length) {
-    ys.load(y, rows.step[0], begin, rows.n, 0);
-    dys.load(dy, rows.step[1], begin, rows.n, 0);
+  for (int begin = 0; begin < (kAgain ? rows.n : 1); begin += length) {
+    load(begin);
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) sum += log ? dys.at[i] : dys.at[i] * ys.at[i];
+    for (int i = 0; i < kItems; ++i) sum += log ? dy.at[i] : dy.at[i] * y.at[i];
   }
   sum = across_row(sum, T(0), Plus{});
-  for (int64_t begin = 0; begin < rows.n; begin += length) {
-    if (!rows.is_one_chunk(kItems)) {
-      ys.load(y, rows.step[0], begin, rows.n, 0);
-      dys.load(dy, rows.step[1], begin, rows.n, 0);
-    }
-    ys.store(row.template data<T>(2), rows.step[2], begin, rows.n, [&](int i, int64_t) {
-      return log ? dys.at[i] - std::exp(ys.at[i]) * sum : ys.at[i] * (dys.at[i] - sum);
+  for (int begin = 0; begin < (kAgain ? rows.n : 1); begin += length) {
+    if (kAgain) load(begin);
+    y.store(row.template data<T>(2), rows.step[2], begin, rows.n, [&](int i, int) {
+      return log ? dy.at[i] - std::exp(y.at[i]) * sum : y.at[i] * (dy.at[i] - sum);
     });
   }
 }
 
-/// Operands: logits; labels, loss, lse, one for each row.
-template <class T, int kItems>
-__global__ void cross_entropy_kernel(const Rows<4> rows) {
-  const Row<4> row(rows, int64_t{blockIdx.x} * blockDim.y + threadIdx.y);
-  if (!row.exists()) return;
+/// Operands: logits; labels, loss, lse, one for each row. Reads every logit once.
+template <class T, int kItems, bool kAgain>
+__global__ void __launch_bounds__(kRowThreads, 1) cross_entropy_kernel(const Rows<4> rows) {
+  if (row_index() >= rows.count()) return;
+  const Row<4> row(rows, row_index());
   const T* x = row.template data<T>(0);
+  const int length = static_cast<int>(blockDim.x) * kItems;
   Chunk<T, kItems> chunk;
   LogSum<T> lse;
-  for (int64_t begin = 0; begin < rows.n; begin += int64_t{blockDim.x} * kItems) {
-    chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
-    lse.add(chunk);
+  if (kAgain) {
+    for (int begin = 0; begin < rows.n; begin += length) {
+      chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
+      lse.add(chunk);
+    }
+    lse.join_row();
+  } else {
+    chunk.load(x, rows.step[0], 0, rows.n, -INFINITY);
+    lse.of_row(chunk);
+#pragma unroll
+    for (int i = 0; i < kItems; ++i) lse.sum += std::exp(chunk.at[i] - lse.top);
+    lse.sum = across_row(lse.sum, T(0), Plus{});
   }
-  lse.join_row();
   if (threadIdx.x > 0) return;
   const T value = lse.top + std::log(lse.sum);
   const int64_t label = *row.template data<int64_t>(1);
@@ -82,28 +104,23 @@ __global__ void cross_entropy_kernel(const Rows<4> rows) {
   *row.template data<T>(3) = value;
 }
 
-/// Operands: logits, dlogits; labels, lse, dloss, one for each row. The grid's second axis is along
-/// the row.
+/// Operands: logits, dlogits; labels, lse, dloss, one for each row. The threads of a row need nothing
+/// of each other: the grid's second axis is along the row.
 template <class T, int kItems>
 __global__ void cross_entropy_backward_kernel(const Rows<5> rows) {
-  const Row<5> row(rows, int64_t{blockIdx.x} * blockDim.y + threadIdx.y);
-  if (!row.exists()) return;
-  const int64_t label = *row.template data<int64_t>(2);
-  const T lse = *row.template data<T>(3);
-  const T scale = label == kIgnored ? T(0) : *row.template data<T>(4);
-  const int64_t begin = int64_t{blockIdx.y} * blockDim.x * kItems;
+  if (row_index() >= rows.count()) return;
+  const Row<5> row(rows, row_index());
+  const int begin = static_cast<int>(blockIdx.y * blockDim.x) * kItems;
   Chunk<T, kItems> chunk;
   chunk.load(row.template data<T>(0), rows.step[0], begin, rows.n, 0);
-  chunk.store(row.template data<T>(1), rows.step[1], begin, rows.n, [&](int i, int64_t j) {
-    if (label == kIgnored) return T(0);
-    return scale * (std::exp(chunk.at[i] - lse) - (j == label ? 1 : 0));
+  const int64_t label = *row.template data<int64_t>(2);
+  const bool ignored = label == kIgnored;
+  const T lse = *row.template data<T>(3);
+  const T scale = ignored ? T(0) : *row.template data<T>(4);
+  chunk.store(row.template data<T>(1), rows.step[1], begin, rows.n, [&](int i, int j) {
+    const T slope = std::exp(chunk.at[i] - lse) - (j == label ? 1 : 0);
+    return ignored ? T(0) : scale * slope;
   });
-}
-
-/// f(Tag<T>{}, items) with both known to the compiler.
-template <class F>
-void visit_rows(DType t, int items, F f) {
-  visit_floating(t, [&](auto tag) { visit_items(items, [&](auto known) { f(tag, known); }); });
 }
 
 }  // namespace
@@ -111,37 +128,49 @@ void visit_rows(DType t, int items, F f) {
 void softmax(bool log, const View& x, const View& out) {
   if (x.size() == 0) return;
   const Rows<2> rows = rows_of(x, out);
-  const RowLaunch launch(rows.leading.size, rows.n);
-  visit_rows(x.dtype, launch.items, [&]<class T, class Items>(Tag<T>, Items) {
-    if (log) {
-      NEEDLE_LAUNCH((softmax_kernel<T, Items::value, true>), launch.grid, launch.block, 0, rows);
-    } else {
-      NEEDLE_LAUNCH((softmax_kernel<T, Items::value, false>), launch.grid, launch.block, 0, rows);
-    }
+  visit_floating(x.dtype, [&]<class T>(Tag<T>) {
+    constexpr int most = kMostItems<T, 1>;
+    const RowLaunch launch(rows.count(), rows.n, most);
+    visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
+      if (log) {
+        NEEDLE_LAUNCH((softmax_kernel<T, I::value, Again::value, true>), launch.grid, launch.block,
+                      0, rows);
+      } else {
+        NEEDLE_LAUNCH((softmax_kernel<T, I::value, Again::value, false>), launch.grid,
+                      launch.block, 0, rows);
+      }
+    });
   });
 }
 
 void softmax_backward(bool log, const View& y, const View& dy, const View& dx) {
   if (y.size() == 0) return;
   const Rows<3> rows = rows_of(y, dy, dx);
-  const RowLaunch launch(rows.leading.size, rows.n);
-  visit_rows(y.dtype, launch.items, [&]<class T, class Items>(Tag<T>, Items) {
-    if (log) {
-      NEEDLE_LAUNCH((softmax_backward_kernel<T, Items::value, true>), launch.grid, launch.block, 0,
-                    rows);
-    } else {
-      NEEDLE_LAUNCH((softmax_backward_kernel<T, Items::value, false>), launch.grid, launch.block, 0,
-                    rows);
-    }
+  visit_floating(y.dtype, [&]<class T>(Tag<T>) {
+    constexpr int most = kMostItems<T, 2>;
+    const RowLaunch launch(rows.count(), rows.n, most);
+    visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
+      if (log) {
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, I::value, Again::value, true>), launch.grid,
+                      launch.block, 0, rows);
+      } else {
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, I::value, Again::value, false>), launch.grid,
+                      launch.block, 0, rows);
+      }
+    });
   });
 }
 
 void cross_entropy(const View& logits, const View& labels, const View& loss, const View& lse) {
   if (logits.size() == 0) return;
   const Rows<4> rows = rows_of(logits, labels, loss, lse);
-  const RowLaunch launch(rows.leading.size, rows.n);
-  visit_rows(logits.dtype, launch.items, [&]<class T, class Items>(Tag<T>, Items) {
-    NEEDLE_LAUNCH((cross_entropy_kernel<T, Items::value>), launch.grid, launch.block, 0, rows);
+  visit_floating(logits.dtype, [&]<class T>(Tag<T>) {
+    constexpr int most = kMostItems<T, 1>;
+    const RowLaunch launch(rows.count(), rows.n, most);
+    visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
+      NEEDLE_LAUNCH((cross_entropy_kernel<T, I::value, Again::value>), launch.grid, launch.block, 0,
+                    rows);
+    });
   });
 }
 
@@ -149,12 +178,13 @@ void cross_entropy_backward(const View& logits, const View& labels, const View& 
                             const View& dloss, const View& dlogits) {
   if (logits.size() == 0) return;
   const Rows<5> rows = rows_of(logits, dlogits, labels, lse, dloss);
-  // Threads of a row need nothing of each other: long rows go to several blocks.
-  RowLaunch launch(rows.leading.size, least(rows.n, 2048));
+  RowLaunch launch(rows.count(), rows.n < 2048 ? rows.n : 2048, 8);
   launch.grid.y = static_cast<unsigned>(ceil_div(rows.n, int64_t{launch.block.x} * launch.items));
-  visit_rows(logits.dtype, launch.items, [&]<class T, class Items>(Tag<T>, Items) {
-    NEEDLE_LAUNCH((cross_entropy_backward_kernel<T, Items::value>), launch.grid, launch.block, 0,
-                  rows);
+  visit_floating(logits.dtype, [&]<class T>(Tag<T>) {
+    visit_launch<8>(launch, [&]<class I, class Again>(I, Again) {
+      NEEDLE_LAUNCH((cross_entropy_backward_kernel<T, I::value>), launch.grid, launch.block, 0,
+                    rows);
+    });
   });
 }
 

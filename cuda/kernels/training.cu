@@ -59,26 +59,59 @@ __device__ Pack<T, 4> uniform_block(uint64_t seed, uint64_t block) {
 }
 
 /// Standard normal numbers (Box-Muller): see philox_normal in random.h.
+__device__ inline void normal_pair(uint32_t a, uint32_t b, double& first, double& second) {
+  const double radius = std::sqrt(-2.0 * std::log((a + 0.5) * 0x1p-32));
+  const double angle = 6.283185307179586476925286766559 * (b * 0x1p-32);
+  first = radius * std::cos(angle);
+  second = radius * std::sin(angle);
+}
+
+/// The same without double, which would take longer than memory does. u = (a + 0.5) / 2^32 and the
+/// angle have more digits than a float, so each is taken from the end near which it is small.
+__device__ inline void normal_pair(uint32_t a, uint32_t b, float& first, float& second) {
+  const bool above = a >> 31;  // log(u) from 1 - u, that is log1p
+  const float small = (static_cast<float>(above ? ~a : a) + 0.5f) * 0x1p-32f;
+  const float radius = std::sqrt(-2 * (above ? std::log1p(-small) : std::log(small)));
+  const uint32_t quarter = (b + 0x20000000u) >> 30;  // the nearest quarter turn, and the rest
+  const auto rest = static_cast<float>(static_cast<int32_t>(b - (quarter << 30)));
+  const float angle = rest * (6.283185307179586f * 0x1p-32f);
+  const float s = std::sin(angle), c = std::cos(angle);
+  const float x = quarter % 2 == 0 ? c : -s, y = quarter % 2 == 0 ? s : c;
+  first = radius * (quarter / 2 % 2 == 0 ? x : -x);
+  second = radius * (quarter / 2 % 2 == 0 ? y : -y);
+}
+
 template <class T>
 __device__ Pack<T, 4> normal_block(uint64_t seed, uint64_t block) {
   const Philox bits = philox(seed, block);
   Pack<T, 4> out;
-  for (int j = 0; j < 4; j += 2) {
-    const double radius = std::sqrt(-2.0 * std::log((bits.word[j] + 0.5) * 0x1p-32));
-    const double angle = 6.283185307179586476925286766559 * (bits.word[j + 1] * 0x1p-32);
-    out.at[j] = static_cast<T>(radius * std::cos(angle));
-    out.at[j + 1] = static_cast<T>(radius * std::sin(angle));
-  }
+  normal_pair(bits.word[0], bits.word[1], out.at[0], out.at[1]);
+  normal_pair(bits.word[2], bits.word[3], out.at[2], out.at[3]);
   return out;
 }
 
-template <class T, bool normal>
+/// Four numbers to the place of element `first`, as wide as a thread can.
+template <class T>
+__device__ void store_block(char* to, const Pack<T, 4>& numbers) {
+  constexpr int V = 16 / sizeof(T);
+  for (int j = 0; j < 4; j += V) {
+    Pack<T, V> part;
+    for (int k = 0; k < V; ++k) part.at[k] = numbers.at[j + k];
+    *reinterpret_cast<Pack<T, V>*>(to + j * sizeof(T)) = part;
+  }
+}
+
+/// Limit: writing out once.
+template <class T, bool normal, bool packed>
 __global__ void random_kernel(const Walk<1> w, uint64_t seed, uint64_t offset) {
   const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t first = thread * 4 - static_cast<int64_t>(offset % 4);
   if (first >= w.size) return;
   const uint64_t block = offset / 4 + static_cast<uint64_t>(thread);
   const Pack<T, 4> numbers = normal ? normal_block<T>(seed, block) : uniform_block<T>(seed, block);
+  if (packed && first + 4 <= w.size) {
+    return store_block(w.data[0] + first * static_cast<int64_t>(sizeof(T)), numbers);
+  }
   for (int j = 0; j < 4; ++j) {
     if (first + j < 0 || first + j >= w.size) continue;
     int64_t at[1];
@@ -138,11 +171,19 @@ void random(Random kind, uint64_t seed, uint64_t offset, const View& out) {
   const auto w = walk(Order::row_major, out);
   if (w.size == 0) return;
   const unsigned blocks = blocks_for(w.size / 4 + 2);
+  const int item = static_cast<int>(size_of(out.dtype));
+  const bool packed = w.ndim == 1 && offset % 4 == 0 && w.packs(16 / item, {item});
   visit_floating(out.dtype, [&]<class T>(Tag<T>) {
+    const auto launch = [&]<bool normal, bool wide>(std::bool_constant<normal>,
+                                                    std::bool_constant<wide>) {
+      NEEDLE_LAUNCH((random_kernel<T, normal, wide>), blocks, kThreads, 0, w, seed, offset);
+    };
     if (kind == Random::normal) {
-      NEEDLE_LAUNCH((random_kernel<T, true>), blocks, kThreads, 0, w, seed, offset);
+      packed ? launch(std::true_type{}, std::true_type{})
+             : launch(std::true_type{}, std::false_type{});
     } else {
-      NEEDLE_LAUNCH((random_kernel<T, false>), blocks, kThreads, 0, w, seed, offset);
+      packed ? launch(std::false_type{}, std::true_type{})
+             : launch(std::false_type{}, std::false_type{});
     }
   });
 }

@@ -10,10 +10,11 @@ __device__ T sigmoid(T x) {
   return 1 / (1 + std::exp(-x));
 }
 
-/// Of N(0, 1), the part below x. erfc, not 1 + erf, which loses all digits where x is far below 0.
+/// Of N(0, 1), the part below x. (erfc keeps more digits where x is far below 0, and takes longer
+/// than memory leaves time for.)
 template <class T>
 __device__ T normal_below(T x) {
-  return T(0.5) * std::erfc(-x * T(0.70710678118654752));
+  return T(0.5) + T(0.5) * std::erf(x * T(0.70710678118654752));
 }
 template <class T>
 __device__ T normal_density(T x) {

@@ -27,6 +27,22 @@ __device__ inline void divide(int64_t a, int64_t b, int64_t& quotient, int64_t& 
   }
 }
 
+/// Division of numbers below 2^31 by one that is known before the launch: a product and a shift, a
+/// fifth of the instructions. Granlund & Montgomery, "Division by invariant integers using
+/// multiplication", PLDI 1994.
+struct Divisor {
+  uint32_t factor = 1, shift = 0;
+
+  Divisor() = default;
+  explicit Divisor(uint32_t d) {
+    while ((uint64_t{1} << shift) < d) ++shift;
+    factor = static_cast<uint32_t>(((uint64_t{1} << 32) * ((uint64_t{1} << shift) - d)) / d + 1);
+  }
+  __device__ uint32_t quotient(uint32_t n) const {
+    return static_cast<uint32_t>((uint64_t{n} * factor >> 32) + n) >> shift;
+  }
+};
+
 /// In which order elements are counted: row-major, or so that operand 0 is walked as it lies.
 enum class Order { row_major, memory };
 
@@ -38,6 +54,8 @@ struct Walk {
   int64_t shape[kMaxDims] = {};
   int64_t stride[N][kMaxDims] = {};
   char* data[N] = {};
+  bool small = false;  // fewer than 2^31 elements: `divisor` divides by the shape
+  Divisor divisor[kMaxDims];
 
   Walk(const View* const (&operands)[N], Order order) {
     const View& first = *operands[0];
@@ -58,6 +76,10 @@ struct Walk {
       }
     }
     join();
+    small = size < int64_t{1} << 31;
+    for (int axis = 0; small && size > 0 && axis < ndim; ++axis) {
+      divisor[axis] = Divisor(static_cast<uint32_t>(shape[axis]));
+    }
   }
 
   /// Where element i of every operand lies, in bytes from its data.
@@ -65,7 +87,12 @@ struct Walk {
     for (int k = 0; k < N; ++k) offset[k] = 0;
     for (int axis = ndim - 1; axis > 0; --axis) {
       int64_t rest, index;
-      divide(i, shape[axis], rest, index);
+      if (small) {
+        rest = divisor[axis].quotient(static_cast<uint32_t>(i));
+        index = i - rest * shape[axis];
+      } else {
+        divide(i, shape[axis], rest, index);
+      }
       for (int k = 0; k < N; ++k) offset[k] += index * stride[k][axis];
       i = rest;
     }

@@ -1,6 +1,7 @@
 // The module needle._core: errors, dtypes, devices, random numbers, threads, creation of tensors.
 // (Python package)
 #include "bind.h"
+#include "needle/backend/gpu.h"
 #include "needle/backend/machine.h"
 
 namespace needle::python {
@@ -14,8 +15,9 @@ void bind_errors() {
       py::set_error(PyExc_TypeError, e.what());
     } catch (const NotImplementedError& e) {
       py::set_error(PyExc_NotImplementedError, e.what());
-    } catch (const std::bad_alloc&) {
-      py::set_error(PyExc_MemoryError, "not enough memory for this array");
+    } catch (const std::bad_alloc& e) {  // only a GPU's says more than its own name
+      const bool plain = std::string(e.what()) == "std::bad_alloc";
+      py::set_error(PyExc_MemoryError, plain ? "not enough memory for this array" : e.what());
     }
   });
 }
@@ -73,6 +75,24 @@ void bind_devices(py::module_& m) {
   m.def(
       "is_available", [](const InDevice& d) { return is_available(d.device); }, py::arg("device"),
       "Whether this build and machine have the device.");
+  m.def(
+      "synchronize", [](const InDevice& d) { synchronize(d.device); }, py::arg("device"),
+      py::call_guard<py::gil_scoped_release>(), "See needle.cuda.synchronize.");
+  m.def(
+      "gpu_name", [](const InDevice& d) { return std::string(gpu(d.device).name()); },
+      py::arg("device"), "See needle.cuda.device_name.");
+  m.def(
+      "gpu_memory",
+      [](const InDevice& d) {
+        const Gpu& g = gpu(d.device);
+        const CacheStatistics cache = g.cache_statistics();
+        return std::make_tuple(g.memory(), cache.bytes_in_use, cache.bytes_cached,
+                               cache.system_requests);
+      },
+      py::arg("device"), "See needle.cuda.memory.");
+  m.def(
+      "gpu_empty_cache", [](const InDevice& d) { gpu(d.device).empty_cache(); }, py::arg("device"),
+      "See needle.cuda.empty_cache.");
   m.def("cpu_isa", &cpu_isa, "See needle.cpu.isa.");
   m.def("cpu_isas", &cpu_isas, "See needle.cpu.isas.");
   m.def(

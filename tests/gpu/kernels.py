@@ -113,10 +113,10 @@ def elementwise():
         case(f"unary {op} float32", 8 * n, call("unary", UNARY.index(op), [], a, out),
              lambda f=f: f(a), lambda f=f: [(out, f(a))])
     y = torch.tanh(a)
-    case("unary_backward tanh float32", 16 * n,
+    case("unary_backward tanh float32", 12 * n,
          call("unary_backward", UNARY.index("tanh"), [], a, y, b, out),
          lambda: torch.ops.aten.tanh_backward(b, y), lambda: [(out, b * (1 - y * y))])
-    case("unary_backward gelu float32", 16 * n,
+    case("unary_backward gelu float32", 12 * n,
          call("unary_backward", UNARY.index("gelu"), [], a, y, b, out),
          lambda: torch.ops.aten.gelu_backward(b, a),
          lambda: [(out, torch.ops.aten.gelu_backward(b, a))])
@@ -256,7 +256,7 @@ def lookups():
         want = torch.zeros_like(total).index_add_(0, at, x)
         case(f"scatter_add (50257, 768) {count}", 12 * x.numel(),
              call("scatter_add", 0, [], at, x, total),
-             lambda at=at, x=x: torch.embedding_dense_backward(x, at, 50257, -1, False),
+             lambda at=at, x=x: torch.ops.aten.embedding_dense_backward(x, at, 50257, -1, False),
              lambda total=total, want=want: [(total, want)])
     x = randn(16, 16, 2048, 64)
     out = torch.empty_like(x)

@@ -1,0 +1,153 @@
+"""The library on a GPU and on the simulator of one: the same programs, the same numbers."""
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle.transformer import Config, Decoder, KVCache
+
+DEVICES = ["cuda_sim"] + (["cuda"] if ndl.cuda.is_available() else [])
+no_gpu = pytest.mark.skipif(ndl.cuda.is_available(), reason="there is a GPU")
+
+
+@pytest.fixture(params=DEVICES)
+def device(request) -> str:
+    return request.param
+
+
+def config() -> Config:
+    return Config(
+        vocab_size=61,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+    )
+
+
+def losses_of_training(device: str, steps: int = 20) -> list[float]:
+    ndl.manual_seed(3)
+    model = Decoder(config())
+    model.to(device)
+    optimizer = ndl.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
+    tokens = np.random.default_rng(0).integers(0, 61, (steps, 3, 17))
+    losses = []
+    for batch in tokens:
+        logits = model(ndl.tensor(batch[:, :-1]).to(device))
+        loss = ndl.cross_entropy(
+            logits.reshape(-1, 61), ndl.tensor(batch[:, 1:].reshape(-1)).to(device)
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        ndl.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_a_decoder_trains_as_on_the_cpu(device):
+    want = losses_of_training("cpu")
+    got = losses_of_training(device)
+    assert want[-1] < want[0]
+    np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
+def test_a_decoder_with_a_cache_continues_as_without(device):
+    ndl.manual_seed(5)
+    model = Decoder(config())
+    tokens = ndl.tensor(np.random.default_rng(1).integers(0, 61, (2, 11)))
+    with ndl.no_grad():
+        want = model(tokens).numpy()
+        model.to(device)
+        cache = KVCache(config(), 16, batch=2, device=device)
+        on_device = tokens.to(device)
+        parts = [model(on_device[:, :7], cache)]
+        parts += [model(on_device[:, i : i + 1], cache) for i in range(7, 11)]
+        got = ndl.cat(parts, 1).to("cpu").numpy()
+    np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
+
+
+def test_the_same_bits_each_time(device):
+    assert losses_of_training(device, 5) == losses_of_training(device, 5)
+
+
+def test_random_numbers_are_those_of_the_cpu(device):
+    def draw(where):
+        ndl.manual_seed(11)
+        return ndl.rand((5, 7), device=where).to("cpu").numpy()
+
+    np.testing.assert_array_equal(draw(device), draw("cpu"))
+
+
+def test_what_the_host_does_works_on_arrays_of_the_device(device):
+    a = np.random.default_rng(2).standard_normal((5, 9)).astype(np.float32)
+    x = ndl.tensor(a).to(device)
+    values, indices = ndl.sort(x, 1)
+    np.testing.assert_array_equal(values.to("cpu").numpy(), np.sort(a, 1))
+    np.testing.assert_array_equal(indices.to("cpu").numpy(), np.argsort(a, 1, kind="stable"))
+    top, _ = ndl.topk(x, 3, 1)
+    np.testing.assert_array_equal(top.to("cpu").numpy(), -np.sort(-a, 1)[:, :3])
+    np.testing.assert_array_equal(x[x > 0].to("cpu").numpy(), a[a > 0])
+    np.testing.assert_array_equal(x[[3, 0], 1:].to("cpu").numpy(), a[[3, 0], 1:])
+    x[1, ::2] = 0
+    a[1, ::2] = 0
+    np.testing.assert_array_equal(x.to("cpu").numpy(), a)
+    assert x[2, 3].item() == a[2, 3]
+    assert x.tolist() == a.tolist()
+    assert repr(x[:2, :2].to("cpu"))[:40] == repr(x[:2, :2])[:40]
+    assert f"device='{device}'" in repr(x)
+
+
+def test_images(device):
+    rng = np.random.default_rng(4)
+    a, w = rng.standard_normal((2, 3, 8, 9)), rng.standard_normal((4, 3, 3, 3))
+
+    def gradients(where):
+        x = ndl.tensor(a).to(where).detach().requires_grad_()
+        k = ndl.tensor(w).to(where).detach().requires_grad_()
+        y = ndl.max_pool2d(ndl.conv2d(x, k, padding=1).relu(), 2)
+        (y * y).sum().backward()
+        return [t.to("cpu").numpy() for t in (y.detach(), x.grad, k.grad)]
+
+    for got, want in zip(gradients(device), gradients("cpu"), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_devices_are_not_mixed(device):
+    with pytest.raises(RuntimeError, match=rf"add: inputs on different devices, {device} and cpu"):
+        ndl.ones(3).to(device) + ndl.ones(3)
+    with pytest.raises(RuntimeError, match="assign: source on cpu, destination on"):
+        ndl.ones(3).to(device)[:] = ndl.zeros(3)
+
+
+def test_one_gpu(device):
+    kind = "cuda" if device == "cuda" else "cuda"
+    with pytest.raises(RuntimeError, match="CUDA_VISIBLE_DEVICES=1"):
+        ndl.ones(3).to(f"{kind}:1")
+
+
+@no_gpu
+def test_without_a_gpu_the_error_says_what_to_do():
+    for use in (lambda: ndl.ones(2).to("cuda"), lambda: ndl.zeros(2, device="cuda"),
+                ndl.cuda.device_name, ndl.cuda.synchronize, ndl.cuda.memory):
+        with pytest.raises(RuntimeError, match=r"device cuda: .*cuda_sim"):
+            use()
+    assert ndl.ones(2).sum().item() == 2  # the process goes on
+
+
+@pytest.mark.skipif(not ndl.cuda.is_available(), reason="there is no GPU")
+def test_memory_of_a_gpu():
+    before = ndl.cuda.memory()
+    x = ndl.zeros(1 << 20, device="cuda")
+    assert ndl.cuda.memory().in_use - before.in_use == 4 << 20
+    del x
+    assert ndl.cuda.memory().in_use == before.in_use
+    ndl.cuda.empty_cache()
+    assert ndl.cuda.memory().cached == 0
+    with pytest.raises(MemoryError, match=r"cuda: out of memory: wanted .* MiB"):
+        ndl.zeros(ndl.cuda.memory().total, device="cuda")
+    assert ndl.zeros(3, device="cuda").sum().item() == 0
+    with pytest.raises(RuntimeError, match=r'copy it with \.to\("cpu"\) first'):
+        ndl.zeros(3, device="cuda").numpy()
