@@ -18,7 +18,8 @@ using transformer::KVCache;
 
 class DecoderSequence final : public Sequence {
  public:
-  explicit DecoderSequence(Decoder& decoder) : decoder_(decoder) {}
+  explicit DecoderSequence(Decoder& decoder)
+      : decoder_(decoder), device_(decoder.parameters().front().device()) {}
 
   void forward(std::span<const int> tokens, std::span<float> logits) override {
     const NoGrad guard;
@@ -26,8 +27,8 @@ class DecoderSequence final : public Sequence {
     reserve(length() + count);
     const NDArray ids = NDArray::empty({1, count}, DType::int64);
     std::copy(tokens.begin(), tokens.end(), ids.data<int64_t>());
-    const Tensor out = decoder_.forward_last(Tensor(ids), cache_.get());  // (1, vocab)
-    const NDArray row = needle::contiguous(out).value();
+    const Tensor out = decoder_.forward_last(Tensor(to_device(ids, device_)), cache_.get());
+    const NDArray row = to_device(needle::contiguous(out).value(), Device{});  // (1, vocab)
     std::copy_n(row.data<float>(), logits.size(), logits.begin());
   }
 
@@ -40,12 +41,13 @@ class DecoderSequence final : public Sequence {
     const transformer::Config& config = decoder_.config();
     const int64_t doubled = std::max<int64_t>({256, wanted, cache_ ? 2 * cache_->capacity() : 0});
     const int64_t capacity = std::min(doubled, config.max_position_embeddings);
-    auto grown = std::make_unique<KVCache>(config, capacity);
+    auto grown = std::make_unique<KVCache>(config, capacity, 1, device_);
     if (cache_) grown->copy_from(*cache_);
     cache_ = std::move(grown);
   }
 
   Decoder& decoder_;
+  Device device_;
   std::unique_ptr<KVCache> cache_;
 };
 

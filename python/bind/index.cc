@@ -20,8 +20,9 @@ bool is_array(py::handle h) {
   return try_tensor(h) || py::isinstance<py::array>(h) || py::isinstance<py::list>(h);
 }
 
+/// The array in host memory, where its elements are looked at.
 NDArray index_array(py::handle h) {
-  NDArray index = array_from("index", h);
+  NDArray index = to_device(array_from("index", h), Device{});
   if (index.size() == 0 && is_floating(index.dtype())) index = cast(index, DType::int64);  // []
   if (is_floating(index.dtype())) {
     throw IndexError(str("index: an index array must be int or bool, not ", index.dtype()));
