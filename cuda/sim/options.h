@@ -14,6 +14,8 @@ struct Options {
   bool check = false;
   /// Count sectors, bank conflicts and so on. Both make a kernel some twenty times slower.
   bool count = false;
+  /// Keep what is found for findings(), and let the program go on; else the launch throws.
+  bool collect = false;
   Order order = Order::normal;
   uint64_t seed = 0;  // of Order::shuffled
   /// Basic blocks that a block may go through without any thread getting further; then the kernel is
