@@ -47,7 +47,7 @@ struct Finding {
 };
 
 /// Those since the program began or the last clear_findings(), in the order in which they were made.
-/// At most 1000 are kept.
+/// What is found again, at the same lines, is counted there. At most 1000 are kept.
 std::vector<Finding> findings();
 void clear_findings();
 void add_finding(const Finding& finding);

@@ -68,7 +68,16 @@ void clear_findings() {
 
 void add_finding(const Finding& finding) {
   const std::lock_guard lock(store().mutex);
-  if (store().findings.size() < kMostFindings) store().findings.push_back(finding);
+  auto& all = store().findings;
+  const auto same = std::ranges::find_if(all, [&](const Finding& f) {
+    return f.kind == finding.kind && f.kernel == finding.kernel && f.at == finding.at &&
+           f.other == finding.other && f.at.line != 0;
+  });
+  if (same != all.end()) {
+    same->count += finding.count;
+  } else if (all.size() < kMostFindings) {
+    all.push_back(finding);
+  }
 }
 
 std::vector<KernelCounts> counts() {

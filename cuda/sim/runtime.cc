@@ -27,12 +27,15 @@ Options from_environment() {
       options.check = true;
     else if (word == "count")
       options.count = true;
+    else if (word == "collect")
+      options.collect = true;
     else if (word == "reversed")
       options.order = Order::reversed;
     else if (word == "shuffled")
       options.order = Order::shuffled;
     else
-      throw ValueError(str("NEEDLE_SIM: '", word, "' is none of check, count, reversed, shuffled"));
+      throw ValueError(
+          str("NEEDLE_SIM: '", word, "' is none of check, count, collect, reversed, shuffled"));
   }
   return options;
 }
@@ -47,25 +50,6 @@ Options& current_options() {
 std::shared_mutex launches;
 
 std::string shape(dim3 v) { return str("(", v.x, ", ", v.y, ", ", v.z, ")"); }
-
-/// "" or what is wrong with the shape of the launch. The limits are those of compute capability 9.0.
-std::string refuse(dim3 grid, dim3 block, size_t shared) {
-  constexpr size_t kShared = 227 << 10;
-  if (uint64_t{block.x} * block.y * block.z == 0)
-    return str("block ", shape(block), " has no threads");
-  if (uint64_t{grid.x} * grid.y * grid.z == 0) return str("grid ", shape(grid), " has no blocks");
-  if (uint64_t{block.x} * block.y * block.z > 1024 || block.z > 64) {
-    return str("block ", shape(block), " has ", uint64_t{block.x} * block.y * block.z,
-               " threads; at most 1024 are allowed, and 64 along z");
-  }
-  if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) {
-    return str("grid ", shape(grid), " is too large; at most (2147483647, 65535, 65535)");
-  }
-  if (shared > kShared) {
-    return str(shared, " bytes of dynamic shared memory; a block has at most ", kShared);
-  }
-  return "";
-}
 
 /// Keeps the findings, and throws what a reader should see first.
 void report(const Launch& launch, const std::vector<Finding>& found) {
@@ -114,6 +98,24 @@ void run_traced(Launch& launch) {
 
 }  // namespace
 
+std::string refusal(dim3 grid, dim3 block, size_t shared) {
+  constexpr size_t kShared = 227 << 10;
+  if (uint64_t{block.x} * block.y * block.z == 0)
+    return str("block ", shape(block), " has no threads");
+  if (uint64_t{grid.x} * grid.y * grid.z == 0) return str("grid ", shape(grid), " has no blocks");
+  if (uint64_t{block.x} * block.y * block.z > 1024 || block.z > 64) {
+    return str("block ", shape(block), " has ", uint64_t{block.x} * block.y * block.z,
+               " threads; at most 1024 are allowed, and 64 along z");
+  }
+  if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) {
+    return str("grid ", shape(grid), " is too large; at most (2147483647, 65535, 65535)");
+  }
+  if (shared > kShared) {
+    return str(shared, " bytes of dynamic shared memory; a block has at most ", kShared);
+  }
+  return "";
+}
+
 Options options() {
   const std::lock_guard lock(options_mutex);
   return current_options();
@@ -124,9 +126,9 @@ void set_options(const Options& options) {
   current_options() = options;
 }
 
-void run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body) {
+bool run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body) {
   const std::string name = name_of(site);
-  if (const std::string reason = refuse(grid, block, dynamic_shared); !reason.empty()) {
+  if (const std::string reason = refusal(grid, block, dynamic_shared); !reason.empty()) {
     throw RuntimeError(str(name, ": invalid configuration: ", reason, " (launched at ", site.file,
                            ":", site.line, ")"));
   }
@@ -139,6 +141,7 @@ void run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, c
     const std::shared_lock together(launches);
     run_together(launch);
   }
+  return !launch.stopped;
 }
 
 int barrier(BarrierVote vote, bool mine, Place place) {
