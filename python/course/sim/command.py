@@ -8,29 +8,23 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from needle._sim_page import NOTES, render, summary
+
 from ..errors import CourseError
 from ..paths import shown
-from . import flops, page
+from . import flops
 from .program import compile_program, run_program
 
 ORDERS = ["normal", "reversed", "shuffled"]
-# What is counted, how the table calls it, and what one unit of it is.
+# What is counted, and how the table calls it.
 PARTS = {
-    "global_reads": ("global load", "sectors"),
-    "global_writes": ("global store", "sectors"),
-    "global_atomics": ("global atomic", "sectors"),
-    "shared_reads": ("shared load", "wavefronts"),
-    "shared_writes": ("shared store", "wavefronts"),
-    "shared_atomics": ("shared atomic", "wavefronts"),
+    "global_reads": "global load",
+    "global_writes": "global store",
+    "global_atomics": "global atomic",
+    "shared_reads": "shared load",
+    "shared_writes": "shared store",
+    "shared_atomics": "shared atomic",
 }
-NOTES = (
-    "Sectors of 32 bytes, wavefronts of 32 banks, as in the textbook: caches are not modelled, nor "
-    "bank conflicts of atomics. In loops that lanes leave at different times, requests and branches "
-    "are put together by count, which is an approximation; so is FLOPs, which are those of g++ "
-    "(no FMA, nothing from inside of library functions)."
-)
-
-
 def sim(
     console: Console,
     source: Path,
@@ -55,12 +49,13 @@ def sim(
     for kernel in report["kernels"]:
         _add_flops(kernel, program)
         console.print(_table(kernel))
-        console.print(_summary(kernel), highlight=False, markup=False, soft_wrap=True)
+        console.print(summary(kernel), highlight=False, markup=False, soft_wrap=True)
     _say_findings(console, report["findings"], checks)
     if report["kernels"]:
+        console.print("Per request: sectors of global memory, wavefronts of shared. ", end="")
         console.print(NOTES, style="dim", highlight=False, markup=False)
     target = html or program.with_suffix(".html")
-    target.write_text(page.render(source, report, NOTES), encoding="utf-8")
+    target.write_text(render(source.name, report, source), encoding="utf-8")
     console.print(f"The source with its figures: {shown(target.absolute())}", highlight=False)
     if json:
         json.write_text(json_module.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -85,10 +80,10 @@ def _table(kernel: dict[str, Any]) -> Table:
     table = Table(title=kernel["kernel"], box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("line", justify="right")
     table.add_column("what")
-    for heading in ["requests", "units a request", "ideal", "ideal of units", "bytes"]:
+    for heading in ["requests", "per request", "ideal", "efficiency", "bytes"]:
         table.add_column(heading, justify="right")
     for line in kernel["lines"]:
-        for key, (name, unit) in PARTS.items():
+        for key, name in PARTS.items():
             if key not in line:
                 continue
             part = line[key]
@@ -98,27 +93,12 @@ def _table(kernel: dict[str, Any]) -> Table:
                 str(line["line"]),
                 name,
                 f"{part['requests']:,}",
-                f"{part['units'] / part['requests']:.2f} {unit}",
+                f"{part['units'] / part['requests']:.2f}",
                 f"{part['ideal'] / part['requests']:.2f}",
                 f"[{colour}]{share:.0%}[/]",
                 f"{part['bytes']:,}",
             )
     return table
-
-
-def _summary(kernel: dict[str, Any]) -> str:
-    total = kernel["total"]
-    said = [
-        f"{kernel['launches']:,} launch{'es' if kernel['launches'] != 1 else ''}",
-        f"{kernel['blocks']:,} blocks",
-        f"{kernel['threads']:,} threads",
-        f"{total['barriers']:,} barriers",
-        f"{total['warp_operations']:,} warp operations",
-        f"{total['divergent']:,} of {total['branches']:,} branches divergent",
-    ]
-    if "flops" in total:
-        said.append(f"{total['flops']:,} FLOPs")
-    return ", ".join(said) + "."
 
 
 def _say_findings(console: Console, findings: list[dict[str, Any]], checks: bool) -> None:

@@ -1,10 +1,16 @@
-"""The page: the source line by line, with what each line costs and what is wrong with it."""
+"""The simulator's report to read: as text, and as a page that shows the source line by line."""
 
 import html
 from pathlib import Path
 from typing import Any
 
-from ..paths import ROOT
+ROOT = Path(__file__).resolve().parents[2]  # of the source tree, if the package lies in one
+NOTES = (
+    "Sectors of 32 bytes, wavefronts through 32 banks, as in the textbook: caches are not modelled, "
+    "nor bank conflicts of atomics. Where lanes leave a loop at different times, their accesses and "
+    "branches are put together by count, an approximation. So are FLOPs, where they are shown: they "
+    "are those of g++ (no FMA, nothing from inside of library functions)."
+)
 
 STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1c2430, #dfe5ee);
@@ -37,6 +43,7 @@ dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); 
 dt { color: var(--soft); font-size: .85rem; }
 dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
 """
+# What is counted, and how the page and the text call it.
 PARTS = {
     "global_reads": "load",
     "global_writes": "store",
@@ -47,10 +54,48 @@ PARTS = {
 }
 
 
-def render(source: Path, report: dict[str, Any], notes: str) -> str:
-    """The whole page as HTML, which needs no other file."""
+def as_text(kernels: list[dict[str, Any]], findings: list[str]) -> str:
+    """One line for each kind of access on each line of the source, then the findings."""
+    said = []
+    for kernel in kernels:
+        said.append(f"{kernel['kernel']}: {summary(kernel)}")
+        for line in kernel["lines"]:
+            for key, name in PARTS.items():
+                if key not in line:
+                    continue
+                part = line[key]
+                space, unit = key.split("_")[0], "sectors" if key[0] == "g" else "wavefronts"
+                said.append(
+                    f"  {line['file']}:{line['line']}  {space} {name}: {part['requests']:,} requests, "
+                    f"{part['units'] / part['requests']:.2f} {unit} each "
+                    f"(ideal {part['ideal'] / part['requests']:.2f})"
+                )
+    return "\n".join([*said, *(findings or ["Nothing was found."])])
+
+
+def summary(kernel: dict[str, Any]) -> str:
+    """Launches, threads, barriers, branches of a kernel in one line."""
+    total = kernel["total"]
+    said = [
+        f"{kernel['launches']:,} launch{'es' if kernel['launches'] != 1 else ''}",
+        f"{kernel['blocks']:,} block{'s' if kernel['blocks'] != 1 else ''}",
+        f"{kernel['threads']:,} threads",
+        f"{total['barriers']:,} barriers",
+        f"{total['warp_operations']:,} warp operations",
+        f"{total['divergent']:,} of {total['branches']:,} branches divergent",
+    ]
+    if "flops" in total:
+        said.append(f"{total['flops']:,} FLOPs")
+    return ", ".join(said) + "."
+
+
+def render(title: str, report: dict[str, Any], source: Path | None = None) -> str:
+    """The whole page as HTML, which needs no other file.
+
+    With `source`, that file is shown even if no line of it was counted.
+    """
     findings = report["findings"]
-    parts = [f"<h1>{html.escape(source.name)}</h1>"]
+    parts = [f"<h1>{html.escape(title)}</h1>"]
     parts.append(
         '<p class="soft">Run in needle’s simulator: what each line would have cost on a GPU.</p>'
     )
@@ -59,13 +104,16 @@ def render(source: Path, report: dict[str, Any], notes: str) -> str:
         parts.append("<p class='good'>No defect was found.</p>")
     parts += [_kernel(kernel) for kernel in report["kernels"]]
     lines = _lines(report)
-    for file in sorted({file for file, _ in lines} | {_name(source)}):
-        parts.append(_source(file, source, lines, findings))
-    parts.append(f'<p class="soft">{html.escape(notes)}</p>')
+    files = {file for file, _ in lines} | {f["file"] for f in findings if f["file"]}
+    if source is not None:
+        files.add(_name(source))
+    for file in sorted(files):
+        parts.append(_source(file, lines, findings))
+    parts.append(f'<p class="soft">{html.escape(NOTES)}</p>')
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(source.name)} in the simulator</title>\n<style>{STYLE}</style>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n"
         "</head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
     )
 
@@ -127,16 +175,11 @@ def _lines(report: dict[str, Any]) -> dict[tuple[str, int], list[dict[str, Any]]
 
 
 def _source(
-    file: str,
-    source: Path,
-    lines: dict[tuple[str, int], list[dict[str, Any]]],
-    findings: list[dict[str, Any]],
+    file: str, lines: dict[tuple[str, int], list[dict[str, Any]]], findings: list[dict[str, Any]]
 ) -> str:
-    path = source if file == _name(source) else next(
-        (place for place in (Path(file), ROOT / file) if place.is_file()), None
-    )  # fmt: skip
+    path = next((place for place in (Path(file), ROOT / file) if place.is_file()), None)
     if path is None:
-        return ""
+        return f"<h2>{html.escape(file)}</h2><p class='soft'>This file is not here.</p>"
     wrong: dict[int, list[str]] = {}
     for finding in findings:
         if finding["file"] == file:
