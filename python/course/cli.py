@@ -144,9 +144,9 @@ def sim(
     """Run a CUDA program without a GPU: what each line would cost there, and what is wrong.
 
     The file is compiled as it is, with its main function, or with a function void run(). It may use
-    <<<grid, block>>>, NEEDLE_LAUNCH, and the common functions of CUDA's runtime. Defects are printed
-    with line, block and thread, and the exit status is then 1. A page shows the source with its
-    figures line by line.
+    <<<grid, block>>>, NEEDLE_LAUNCH, and the common functions of CUDA's runtime. Defects are
+    printed with line, block and thread, and the exit status is then 1. A page shows the source with
+    its figures line by line.
     """
     from .sim.command import sim as run_sim
 

@@ -6,10 +6,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]  # of the source tree, if the package lies in one
 NOTES = (
-    "Sectors of 32 bytes, wavefronts through 32 banks, as in the textbook: caches are not modelled, "
-    "nor bank conflicts of atomics. Where lanes leave a loop at different times, their accesses and "
-    "branches are put together by count, an approximation. So are FLOPs, where they are shown: they "
-    "are those of g++ (no FMA, nothing from inside of library functions)."
+    "Sectors of 32 bytes, wavefronts through 32 banks, as in the textbook: caches are not "
+    "modelled, nor bank conflicts of atomics. Where lanes leave a loop at different times, their "
+    "accesses and branches are put together by count, an approximation. So are FLOPs, where they "
+    "are shown: they are those of g++ (no FMA, nothing from inside of library functions)."
 )
 
 STYLE = """
@@ -66,7 +66,8 @@ def as_text(kernels: list[dict[str, Any]], findings: list[str]) -> str:
                 part = line[key]
                 space, unit = key.split("_")[0], "sectors" if key[0] == "g" else "wavefronts"
                 said.append(
-                    f"  {line['file']}:{line['line']}  {space} {name}: {part['requests']:,} requests, "
+                    f"  {line['file']}:{line['line']}  {space} {name}: "
+                    f"{part['requests']:,} requests, "
                     f"{part['units'] / part['requests']:.2f} {unit} each "
                     f"(ideal {part['ideal'] / part['requests']:.2f})"
                 )
@@ -139,14 +140,14 @@ def _kernel(kernel: dict[str, Any]) -> str:
         ("threads", kernel["threads"]),
         ("barriers", total["barriers"]),
         ("divergent branches", f"{total['divergent']:,} of {total['branches']:,}"),
-        ("global bytes", sum(total[key]["bytes"] for key in PARTS if key[0] == "g" and key in total)),
+        ("global bytes", sum(total[key]["bytes"] for key in total if key.startswith("global"))),
         ("global sectors", _of_ideal(total, "g")),
         ("shared wavefronts", _of_ideal(total, "s")),
     ]  # fmt: skip
     if "flops" in total:
         figures.append(("FLOPs", total["flops"]))
     cells = "".join(
-        f"<div><dt>{name}</dt><dd>{value if isinstance(value, str) else format(value, ',')}</dd></div>"
+        f"<div><dt>{name}</dt><dd>{value if isinstance(value, str) else f'{value:,}'}</dd></div>"
         for name, value in figures
     )
     return f"<h2>{html.escape(kernel['kernel'])}</h2><dl>{cells}</dl>"
@@ -185,7 +186,9 @@ def _source(
         if finding["file"] == file:
             wrong.setdefault(finding["line"], []).append(finding["text"])
         if finding["other_file"] == file and finding["other_line"] != finding["line"]:
-            wrong.setdefault(finding["other_line"], []).append("the other side of: " + finding["text"])
+            wrong.setdefault(finding["other_line"], []).append(
+                "the other side of: " + finding["text"]
+            )
     rows = []
     text = path.read_text(encoding="utf-8", errors="replace")
     for number, code in enumerate(text.splitlines(), 1):
@@ -228,10 +231,13 @@ def _accesses(counts: list[dict[str, Any]], first: str) -> str:
         parts = [line[key] for line in counts if key in line and key[0] == first]
         if not parts:
             continue
-        requests, units, ideal = (sum(part[k] for part in parts) for k in ("requests", "units", "ideal"))
+        requests, units, ideal = (
+            sum(part[k] for part in parts) for k in ("requests", "units", "ideal")
+        )
         width = 2 * min(units / requests, 32)
         said.append(
-            f'<span class="{_grade(ideal / units)}">{name} {units / requests:.2f} ({ideal / requests:.2f})'
+            f'<span class="{_grade(ideal / units)}">{name} {units / requests:.2f} '
+            f"({ideal / requests:.2f})"
             f'<span class="bar" style="width:{width:.0f}px;background:currentColor"></span></span>'
         )
     return "<br>".join(said)

@@ -1,4 +1,4 @@
-"""The simulator behind the device "cuda_sim": what kernels would cost on a GPU, what is wrong. (Lesson 4)
+"""The simulator behind the device "cuda_sim": what kernels would cost on a GPU. (Lesson 4)
 
     with ndl.sim.watch():
         y = ndl.softmax(x.to("cuda_sim"))
@@ -88,8 +88,8 @@ def options() -> Options:
     check, count, collect, reversed, shuffled with commas between."""
     now = _Options()
     _library().needle_sim_get_options(ctypes.byref(now))
-    return Options(bool(now.check), bool(now.count), bool(now.collect), _ORDERS[now.order], now.seed,
-                   now.step_limit)  # fmt: skip
+    flags = (bool(flag) for flag in (now.check, now.count, now.collect))
+    return Options(*flags, _ORDERS[now.order], now.seed, now.step_limit)
 
 
 def set_options(
@@ -100,7 +100,7 @@ def set_options(
     seed: int = 0,
     step_limit: int = 1 << 27,
 ) -> None:
-    """Sets all of them; see Options. ValueError for an order that there is not, or a limit below 1."""
+    """Sets all of them; see Options. ValueError for an unknown order, or a limit below 1."""
     if order not in _ORDERS:
         raise ValueError(f"sim: order {order!r} is none of {', '.join(_ORDERS)}")
     if step_limit < 1 or seed < 0:

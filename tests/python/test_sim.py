@@ -174,7 +174,9 @@ def test_what_cannot_be_run_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert "program.cu:1" in done.stderr
     done, _ = run(tmp_path, "int main() { return 0; }\n", "--order", "random")
     assert "want one of normal, reversed, shuffled" in done.stderr
-    done = subprocess.run([*COURSE, "none.cu"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*COURSE, "none.cu"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert "There is no file none.cu" in done.stderr
 
 

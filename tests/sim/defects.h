@@ -13,7 +13,7 @@ struct Defect {
   std::string name;  // its line in the source ends in "// HERE: name"
   Kind kind;
   std::function<void()> run;
-  bool is_hidden = false;  // in every order of the threads the results are right all the same
+  bool is_hidden = false;  // a test of the results passes, in every order of the threads
 };
 
 /// All of them. Their source is tests/sim/races.cc, memory_defects.cc and sync_defects.cc.

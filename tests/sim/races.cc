@@ -1,4 +1,6 @@
 // Kernels with a data race, or with shared memory that nobody wrote.
+#include <stdexcept>
+
 #include "cuda/launch.h"
 #include "defects.h"
 #include "memory.h"
@@ -156,6 +158,9 @@ std::vector<Defect> races() {
          // Each thread of a block has its own bin: within the block there is no race.
          x.fill([](size_t i) { return i % 32; });
          NEEDLE_LAUNCH((global_histogram), 2, 32, 0, x.data(), bins.data());
+         for (int i = 0; i < 32; ++i) {
+           if (bins[i] != 2) throw std::logic_error("the defect shows in the result");
+         }
        },
        true},
       {"two blocks write the same", Kind::race_between_blocks,

@@ -25,6 +25,8 @@ PARTS = {
     "shared_writes": "shared store",
     "shared_atomics": "shared atomic",
 }
+
+
 def sim(
     console: Console,
     source: Path,

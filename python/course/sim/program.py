@@ -1,5 +1,6 @@
 """Compiles a CUDA program for the simulator, and runs it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -40,13 +41,15 @@ def compile_program(source: Path) -> Path:
     compiler = shutil.which("g++")
     if compiler is None:
         raise CourseError("There is no g++. Start ./course build, which installs it.")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    cpp, made, program = (FOLDER / (source.stem + end) for end in (".cc", ".o", ""))
+    # Files of the same name in several folders may be compiled at the same time.
+    folder = FOLDER / hashlib.sha256(str(source.absolute()).encode()).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    cpp, made, program = (folder / (source.stem + end) for end in (".cc", ".o", ""))
     cpp.write_text(rewrite(text, source), encoding="utf-8")
     includes = [f"-I{ROOT}", f"-I{ROOT / 'cuda/sim/include'}", f"-I{source.absolute().parent}"]
     _run([compiler, *ARGUMENTS, *includes, "-c", cpp, "-o", made], source)
-    libraries = [RELEASE / name for name in LIBRARIES]
-    _run([compiler, "-no-pie", "-Wl,--wrap=main", made, *libraries, "-ltbb", "-lbacktrace", "-o", program], source)
+    libraries = [*(RELEASE / name for name in LIBRARIES), "-ltbb", "-lbacktrace"]
+    _run([compiler, "-no-pie", "-Wl,--wrap=main", made, *libraries, "-o", program], source)
     return program
 
 
@@ -62,7 +65,7 @@ def _run(command: list[str | Path], source: Path) -> None:
 
 def run_program(program: Path, arguments: list[str], order: str, checks: bool) -> Outcome:
     """Runs it with everything counted. Its own output goes to the terminal."""
-    report = FOLDER / (program.name + ".json")
+    report = program.with_suffix(".json")
     report.unlink(missing_ok=True)
     words = ["count", "collect", *(["check"] if checks else [])]
     words += [order] if order != "normal" else []

@@ -88,10 +88,13 @@ def _string(text: str) -> str:
 
 def _matching(code: str, opening: int) -> int:
     """Where the bracket at `opening` is closed; -1 if nowhere."""
-    depth = 0
+    waiting = []
     for i in range(opening, len(code)):
-        depth += (code[i] in OPEN) - (code[i] in CLOSE)
-        if depth == 0:
+        if code[i] in OPEN:
+            waiting.append(CLOSE[OPEN.index(code[i])])
+        elif code[i] in CLOSE and waiting.pop() != code[i]:
+            return -1
+        if not waiting:
             return i
     return -1
 
@@ -100,12 +103,13 @@ def _kernel_start(code: str, end: int) -> int:
     """Where the name before `<<<` begins, template arguments included; -1 if there is none."""
     before = code[:end].rstrip()
     if before.endswith(">"):
-        depth, i = 0, len(before) - 1
-        while i >= 0:
-            depth += (before[i] == ">") - (before[i] == "<")
+        depth = inside = 0  # of angle brackets, and of others, in which > may be an operator
+        for i in range(len(before) - 1, -1, -1):
+            inside += (before[i] in CLOSE) - (before[i] in OPEN)
+            if inside == 0:
+                depth += (before[i] == ">") - (before[i] == "<")
             if depth == 0:
+                before = before[:i]
                 break
-            i -= 1
-        before = before[: max(i, 0)]
     match = KERNEL.search(before)
     return match.start() if match else -1
