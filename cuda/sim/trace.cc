@@ -132,7 +132,11 @@ Region* Trace::static_region(uintptr_t at) {
   if (range == statics_.ranges.end()) return nullptr;
   auto next = std::ranges::upper_bound(statics_.variables, at, {}, &Variable::begin);
   Variable variable = {range->begin, range->end, "memory of the program", range->is_shared};
-  if (range->is_shared || !range->is_constant) {
+  const auto first =
+      std::ranges::lower_bound(statics_.variables, range->begin, {}, &Variable::begin);
+  const bool is_listed = first != statics_.variables.end() && first->begin < range->end;
+  // A module without a symbol table is taken as a whole.
+  if (is_listed && !range->is_constant) {
     // Between the variables there is nothing that a kernel may use.
     if (next == statics_.variables.begin()) return nullptr;
     variable = *std::prev(next);
