@@ -26,18 +26,18 @@ __global__ void rotary_kernel(const Walk<6> w, bool inverse) {
   *reinterpret_cast<Pack<T, V>*>(w.data[1] + at[1]) = y;
 }
 
-/// 64 queries by 64 keys where they fit into half of a multiprocessor's shared memory, else 32.
-template <class T, int kD>
-inline constexpr int kForwardRows = sizeof(T) * kD <= 512 ? 4 : 2;
+/// 64 queries by 64 keys where they fit into half of a multiprocessor's shared memory, else 32; or
+/// 16 where there are no more queries.
+template <class T, int kD, bool few>
+inline constexpr int kForwardRows = few ? 1 : sizeof(T) * kD <= 512 ? 4 : 2;
 
 /// A block has a tile of queries and walks over the tiles of keys: scores, their largest so far, the
 /// sum of exp(score - largest) and the weighted sum of values stay in registers and shared memory.
 /// Dao et al., FlashAttention (arXiv 2205.14135). Limit: 4 tq tk d FLOPs; no score sees memory.
-template <class T, int kD>
+template <class T, int kD, int kRows>
 __global__ void __launch_bounds__(256)
     attention_kernel(const Attention a, T scale, const Heads<T> q, const Heads<T> k,
                      const Heads<T> v, const Heads<T> out, const Heads<T> lse) {
-  constexpr int kRows = kForwardRows<T, kD>;
   using Tile = RowTile<T, kD, kRows>;
   using Square = SquareTile<T, kRows>;
   NEEDLE_DYNAMIC_SHARED(T, shared);
@@ -142,12 +142,12 @@ void attention(bool causal, double scale, const View& q, const View& k, const Vi
                const View& out, const View& lse) {
   if (lse.size() == 0) return;
   const Attention a(causal, q, k);
-  visit_width(q.dtype, a.d, [&]<class T, class Width>(Tag<T>, Width) {
-    constexpr int kD = Width::value, kRows = kForwardRows<T, kD>;
+  visit_tiles(q.dtype, a, [&]<class T, class Width, class Few>(Tag<T>, Width, Few) {
+    constexpr int kD = Width::value, kRows = kForwardRows<T, kD, Few::value>;
     constexpr size_t shared = 2 * RowTile<T, kD, kRows>::kBytes + SquareTile<T, kRows>::kBytes;
     const dim3 grid(static_cast<unsigned>(ceil_div(a.tq, 16 * kRows)),
                     static_cast<unsigned>(a.heads), static_cast<unsigned>(q.shape[0]));
-    NEEDLE_LAUNCH((attention_kernel<T, kD>), grid, 256, shared, a, static_cast<T>(scale),
+    NEEDLE_LAUNCH((attention_kernel<T, kD, kRows>), grid, 256, shared, a, static_cast<T>(scale),
                   Heads<T>(q), Heads<T>(k), Heads<T>(v), Heads<T>(out), Heads<T>(lse));
   });
 }

@@ -137,18 +137,26 @@ __device__ T across_half_warp(T value, Join join) {
   return value;
 }
 
-/// f(Tag<T>{}, width) for the least width, 16 ... 256, that holds d. ValueError if there is none.
+/// f(Tag<T>{}, width, few) for the least width, 16 ... 256, that holds a.d, and whether there are at
+/// most 16 queries. ValueError if no width does.
 template <class F>
-void visit_width(DType t, int64_t d, F f) {
-  if (d > 256) {
-    throw ValueError(str("attention: heads of size ", d, "; on a GPU at most 256"));
+void visit_tiles(DType t, const Attention& a, F f) {
+  if (a.d > 256) {
+    throw ValueError(str("attention: heads of size ", a.d, "; on a GPU at most 256"));
   }
   visit_floating(t, [&](auto tag) {
-    if (d <= 16) return f(tag, std::integral_constant<int, 16>{});
-    if (d <= 32) return f(tag, std::integral_constant<int, 32>{});
-    if (d <= 64) return f(tag, std::integral_constant<int, 64>{});
-    if (d <= 128) return f(tag, std::integral_constant<int, 128>{});
-    f(tag, std::integral_constant<int, 256>{});
+    const auto with_width = [&](auto width) {
+      if (a.tq <= 16) {
+        f(tag, width, std::true_type{});
+      } else {
+        f(tag, width, std::false_type{});
+      }
+    };
+    if (a.d <= 16) return with_width(std::integral_constant<int, 16>{});
+    if (a.d <= 32) return with_width(std::integral_constant<int, 32>{});
+    if (a.d <= 64) return with_width(std::integral_constant<int, 64>{});
+    if (a.d <= 128) return with_width(std::integral_constant<int, 128>{});
+    with_width(std::integral_constant<int, 256>{});
   });
 }
 

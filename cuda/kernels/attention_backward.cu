@@ -15,9 +15,10 @@ namespace needle::NEEDLE_GPU {
 namespace {
 
 /// 64 queries by 64 keys where four tiles and two squares fit into half of a multiprocessor's shared
-/// memory, else 32, or the 16 that fit at all.
-template <class T, int kD>
-inline constexpr int kBackwardRows = sizeof(T) * kD <= 256 ? 4 : sizeof(T) * kD <= 1024 ? 2 : 1;
+/// memory, else 32, or the 16 that fit at all; 16, too, where there are no more queries.
+template <class T, int kD, bool few>
+inline constexpr int kBackwardRows =
+    few ? 1 : sizeof(T) * kD <= 256 ? 4 : sizeof(T) * kD <= 1024 ? 2 : 1;
 
 /// shared (batch, heads, tq), compact: out . dout of each query. A warp for each.
 template <class T>
@@ -68,18 +69,18 @@ __device__ void tile_gradients(const Attention& a, const Inputs<T>& in, T scale,
   }
 }
 
-template <class T, int kD>
+template <class T, int kD, int rows>
 struct Layout {
-  static constexpr int kRows = kBackwardRows<T, kD>;
+  static constexpr int kRows = rows;
   using Tile = RowTile<T, kD, kRows>;
   using Square = SquareTile<T, kRows>;
   static constexpr size_t kBytes = 4 * Tile::kBytes + 2 * Square::kBytes;
 };
 
-template <class T, int kD>
-__global__ void __launch_bounds__(256)
+template <class T, int kD, int kRows>
+__global__ void __launch_bounds__(256, 1)
     query_gradient_kernel(const Attention a, T scale, const Inputs<T> in, const Heads<T> dq) {
-  using L = Layout<T, kD>;
+  using L = Layout<T, kD, kRows>;
   using Tile = typename L::Tile;
   NEEDLE_DYNAMIC_SHARED(T, memory);
   constexpr size_t each = Tile::kBytes / sizeof(T);
@@ -104,11 +105,11 @@ __global__ void __launch_bounds__(256)
   store_rows<T, kD, L::kRows>(total, dq.head(b, h), dq.stride[2], dq.stride[3], first, a.tq, a.d);
 }
 
-template <class T, int kD>
-__global__ void __launch_bounds__(256)
+template <class T, int kD, int kRows>
+__global__ void __launch_bounds__(256, 1)
     key_gradient_kernel(const Attention a, T scale, const Inputs<T> in, const Heads<T> dk,
                         const Heads<T> dv) {
-  using L = Layout<T, kD>;
+  using L = Layout<T, kD, kRows>;
   using Tile = typename L::Tile;
   NEEDLE_DYNAMIC_SHARED(T, memory);
   constexpr size_t each = Tile::kBytes / sizeof(T);
@@ -160,8 +161,9 @@ void attention_backward(bool causal, double scale, const View& q, const View& k,
   const Attention a(causal, q, k);
   const auto rows = walk(Order::row_major, rows_only(out), rows_only(dout));
   const Workspace shared(static_cast<size_t>(rows.size * size_of(q.dtype)));
-  visit_width(q.dtype, a.d, [&]<class T, class Width>(Tag<T>, Width) {
-    using L = Layout<T, Width::value>;
+  visit_tiles(q.dtype, a, [&]<class T, class Width, class Few>(Tag<T>, Width, Few) {
+    constexpr int kD = Width::value, kRows = kBackwardRows<T, kD, Few::value>;
+    using L = Layout<T, kD, kRows>;
     const Inputs<T> in{Heads<T>(q),    Heads<T>(k),   Heads<T>(v),
                        Heads<T>(dout), Heads<T>(lse), shared.as<T>()};
     const auto factor = static_cast<T>(scale);
@@ -170,11 +172,11 @@ void attention_backward(bool causal, double scale, const View& q, const View& k,
                     0, rows, a.d, out.strides[3], dout.strides[3], shared.as<T>());
     }
     if (dq.size() > 0) {
-      NEEDLE_LAUNCH((query_gradient_kernel<T, Width::value>), grid_over(dq, L::Tile::kCount), 256,
+      NEEDLE_LAUNCH((query_gradient_kernel<T, kD, kRows>), grid_over(dq, L::Tile::kCount), 256,
                     L::kBytes, a, factor, in, Heads<T>(dq));
     }
     if (dk.size() > 0) {
-      NEEDLE_LAUNCH((key_gradient_kernel<T, Width::value>), grid_over(dk, L::Tile::kCount), 256,
+      NEEDLE_LAUNCH((key_gradient_kernel<T, kD, kRows>), grid_over(dk, L::Tile::kCount), 256,
                     L::kBytes, a, factor, in, Heads<T>(dk), Heads<T>(dv));
     }
   });

@@ -3,19 +3,19 @@
 #include <string_view>
 
 #include "cuda/sim/machine.h"
+#include "cuda/sim/symbols.h"
+#include "cuda/sim/trace.h"
 #include "needle/array/error.h"
 
 namespace needle::sim {
 namespace {
 
-constexpr uint64_t kMostBarriers = 1 << 20;  // of one block
+constexpr uint64_t kSteps = 128;  // a barrier counts as that many towards step_limit
 
 bool same(const Place& a, const Place& b) {
   return a.line() == b.line() && a.column() == b.column() &&
          std::string_view(a.file_name()) == b.file_name();
 }
-
-std::string text(const Place& place) { return str(place.file_name(), ":", place.line()); }
 
 std::string threads(int64_t count) { return str(count, count == 1 ? " thread" : " threads"); }
 
@@ -44,31 +44,40 @@ bool Machine::release() {
     votes += threads_[i]->vote;
   }
   if (!together) {
-    stop(describe_deadlock());
+    stop(deadlock());
     return false;
   }
-  if (++barriers_ > kMostBarriers) {
-    stop(str("the kernel seems to be endless: a block came to ", kMostBarriers,
-             " barriers, the last at ", text(place), "\n  ", where(*threads_[0])));
+  if (const uint64_t most = launch_->options.step_limit / kSteps; ++barriers_ > most) {
+    Finding out = finding(
+        Kind::endless, *threads_[0],
+        str(name_of(Kind::endless), ": a block came to ", most, " barriers, the last at ",
+            text(location_of(place)), ". If the kernel really needs so many, raise step_limit"));
+    out.at = location_of(place);
+    stop(std::move(out));
     return false;
   }
   for (unsigned i = 0; i < launch_->threads; ++i) threads_[i]->state = State::ready;
   votes_ = votes;
   stalled_ = 0;
+  if (launch_->trace) launch_->trace->barrier(place);
   return true;
 }
 
-std::string Machine::describe_deadlock() const {
+Finding Machine::deadlock() const {
   std::map<std::string, int64_t> barriers, warp_ops;
-  const Thread* first = nullptr;
   for (unsigned i = 0; i < launch_->threads; ++i) {
-    const Thread& thread = *threads_[i];
-    if (thread.state == State::at_barrier) ++barriers[text(thread.place)];
-    if (thread.state == State::at_warp_op) {
-      ++warp_ops[text(thread.place)];
-      if (!first || first->state != State::at_warp_op) first = &thread;
-    }
-    if (!first && thread.state != State::ended) first = &thread;
+    const std::string place = text(location_of(threads_[i]->place));
+    if (threads_[i]->state == State::at_barrier) ++barriers[place];
+    if (threads_[i]->state == State::at_warp_op) ++warp_ops[place];
+  }
+  // The one to show: at a warp operation, or where the fewest wait.
+  const auto rank = [&](const Thread& thread) -> int64_t {
+    if (thread.state == State::at_warp_op) return 0;
+    return thread.state == State::at_barrier ? barriers[text(location_of(thread.place))] : 1 << 20;
+  };
+  const Thread* first = threads_[0].get();
+  for (unsigned i = 1; i < launch_->threads; ++i) {
+    if (rank(*threads_[i]) < rank(*first)) first = threads_[i].get();
   }
   std::string waiting;
   for (const auto& [place, count] : barriers) {
@@ -78,24 +87,18 @@ std::string Machine::describe_deadlock() const {
     waiting += str(waiting.empty() ? "" : ", ", threads(count), " at the warp operation ", place);
   }
   if (ended_ != 0) waiting += str(", ", threads(ended_), " ended");
-  if (!warp_ops.empty()) return describe_missing_lanes(*first, waiting);
-  if (barriers.size() == 1 && ended_ != 0) {
-    return str(
-        "barrier after early exit: ", waiting,
-        ". Every thread of a block must come to __syncthreads(): a thread with nothing to do "
-        "skips the work, not the barrier (if (i < n) { … } instead of return)\n  ",
-        where(*first));
-  }
-  return str("barrier divergence: ", waiting,
-             ". All threads of a block must come to the same __syncthreads(): take it out of the "
-             "branch or loop that only some threads enter\n  ",
-             where(*first));
-}
-
-std::string Machine::where(const Thread& thread) const {
-  return str("in ", launch_->kernel, ", block (", block_.x, ", ", block_.y, ", ", block_.z,
-             "), thread (", thread.index.x, ", ", thread.index.y, ", ", thread.index.z,
-             "); launched at ", launch_->site.file, ":", launch_->site.line);
+  if (!warp_ops.empty()) return missing_lanes(*first, waiting);
+  const bool is_exit = barriers.size() == 1 && ended_ != 0;
+  const std::string advice =
+      is_exit
+          ? "Every thread of a block must come to __syncthreads(): one with nothing to do skips "
+            "the work, not the barrier (if (i < n) { … } instead of return)"
+          : "All threads of a block must come to the same __syncthreads(): take it out of the "
+            "branch or loop that only some of them enter";
+  const Kind kind = is_exit ? Kind::early_exit : Kind::barrier_divergence;
+  Finding out = finding(kind, *first, str(name_of(kind), ": ", waiting, ". ", advice));
+  out.at = location_of(first->place);
+  return out;
 }
 
 }  // namespace needle::sim

@@ -23,7 +23,8 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 #define __forceinline__ inline __attribute__((always_inline))
-#define __shared__ static thread_local
+// Aligned so that there is a gap behind most arrays, in which a stray access is found.
+#define __shared__ static thread_local __attribute__((aligned(128)))
 
 // Constants of a thread, so the compiler may keep them in registers: the fibers that share a thread
 // of the host see other values, but none ever sees its own change.
@@ -43,11 +44,11 @@ inline int __syncthreads_or(int vote, needle::sim::Place place = needle::sim::Pl
   return needle::sim::barrier(needle::sim::BarrierVote::any, vote != 0, place);
 }
 
-// Memory is never seen out of order here, so fences have nothing to do. That they are missing where
-// a GPU needs them is not found.
-inline void __threadfence() {}
-inline void __threadfence_block() {}
-inline void __threadfence_system() {}
+// Memory is never seen out of order here. A fence only tells the checks that what this thread wrote
+// is handed over by its next atomic operation.
+inline void __threadfence() { needle::sim::fence(); }
+inline void __threadfence_block() { needle::sim::fence(); }
+inline void __threadfence_system() { needle::sim::fence(); }
 
 inline void __nanosleep(unsigned) {}
 inline long long clock64() { return needle::sim::clock(); }

@@ -76,6 +76,13 @@ void Fiber::suspend() {
 #endif
 }
 
+void Fiber::leave() {
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_start_switch_fiber(nullptr, outer_stack_, outer_size_);
+#endif
+  _longjmp(outside_, 1);
+}
+
 void Fiber::entry() {
   Fiber& self = *entering;
 #ifdef __SANITIZE_ADDRESS__

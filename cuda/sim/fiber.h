@@ -23,6 +23,8 @@ class Fiber {
   bool resume();
   /// Called inside: stops, and goes on after the start() or resume() of the other side.
   void suspend();
+  /// Called inside, also by a signal handler: stops for ever. The stack must be abandoned.
+  [[noreturn]] void leave();
   /// Forgets a suspended call. Nothing on its stack is destroyed.
   void abandon();
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "cuda/sim/machine.h"
+#include "cuda/sim/trace.h"
 
 #ifdef __SANITIZE_THREAD__
 #error "the simulator's hooks are compiled without -fsanitize=thread"
@@ -19,17 +20,34 @@
 namespace needle::sim::hooks {
 
 constinit thread_local int64_t budget = 0;
-bool tracing = false;
+Trace* trace = nullptr;
 
 namespace {
 
-void note(const void* at, size_t bytes, Access kind, const void* caller) {
-  (void)at, (void)bytes, (void)kind, (void)caller;
+[[gnu::noinline]] void note(const void* at, size_t bytes, Access kind, const void* caller) {
+  if (Machine* machine = Machine::running()) {
+    trace->access(*machine, reinterpret_cast<uintptr_t>(at), bytes, kind,
+                  reinterpret_cast<uintptr_t>(caller));
+  }
 }
 
-[[gnu::noinline]] void out_of_budget() {
+/// A GPU would access a struct that is not aligned as a whole in pieces.
+void note_range(const void* at, size_t bytes, Access kind, const void* caller) {
+  const size_t piece = (bytes | reinterpret_cast<uintptr_t>(at)) % 4 == 0 ? 4 : 1;
+  for (size_t i = 0; i < bytes; i += piece) {
+    note(static_cast<const char*>(at) + i, piece, kind, caller);
+  }
+}
+
+[[gnu::noinline]] void note_step(const void* caller) {
+  if (const Machine* machine = Machine::running()) {
+    trace->step(machine->current().linear, reinterpret_cast<uintptr_t>(caller));
+  }
+}
+
+[[gnu::noinline]] void out_of_budget(const void* caller) {
   if (Machine* machine = Machine::running()) {
-    machine->end_slice();
+    machine->end_slice(reinterpret_cast<uintptr_t>(caller));
   } else {
     budget = 1 << 16;  // the host's own code in an instrumented file
   }
@@ -46,18 +64,19 @@ void note(const void* at, size_t bytes, Access kind, const void* caller) {
 }  // namespace
 
 void atomic(const void* at, size_t bytes, const void* caller) {
-  if (tracing) note(at, bytes, Access::atomic, caller);
+  if (trace) note(at, bytes, Access::atomic, caller);
 }
 
 }  // namespace needle::sim::hooks
 
 using needle::sim::hooks::Access;
 using needle::sim::hooks::note;
-using needle::sim::hooks::tracing;
+using needle::sim::hooks::note_range;
+using needle::sim::hooks::trace;
 
 #define NEEDLE_SIM_HOOK(name, bytes, kind)                        \
   void __tsan_##name(void* at) {                                  \
-    if (tracing) [[unlikely]]                                     \
+    if (trace) [[unlikely]]                                       \
       note(at, bytes, Access::kind, __builtin_return_address(0)); \
   }
 
@@ -75,14 +94,18 @@ NEEDLE_SIM_HOOK(write8, 8, write)
 NEEDLE_SIM_HOOK(write16, 16, write)
 
 void __tsan_read_range(void* at, size_t bytes) {
-  if (tracing) note(at, bytes, Access::read, __builtin_return_address(0));
+  if (trace) note_range(at, bytes, Access::read, __builtin_return_address(0));
 }
 void __tsan_write_range(void* at, size_t bytes) {
-  if (tracing) note(at, bytes, Access::write, __builtin_return_address(0));
+  if (trace) note_range(at, bytes, Access::write, __builtin_return_address(0));
 }
 
 void __sanitizer_cov_trace_pc() {
-  if (--needle::sim::hooks::budget < 0) needle::sim::hooks::out_of_budget();
+  if (--needle::sim::hooks::budget < 0) {
+    needle::sim::hooks::out_of_budget(__builtin_return_address(0));
+  }
+  if (trace) [[unlikely]]
+    needle::sim::hooks::note_step(__builtin_return_address(0));
 }
 
 void __tsan_init() {}

@@ -4,6 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+namespace needle::sim {
+class Trace;
+}
+
 namespace needle::sim::hooks {
 
 /// Steps (basic blocks) that the running thread may take before Machine::end_slice is called.
@@ -11,8 +15,8 @@ extern constinit thread_local int64_t budget;
 
 enum class Access : uint8_t { read, write, atomic };
 
-/// True while a launch is traced: then every access is reported.
-extern bool tracing;
+/// What watches the launch that is traced, or null.
+extern Trace* trace;
 
 /// An atomic operation is about to take place.
 void atomic(const void* at, size_t bytes, const void* caller);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "cuda/sim/vector_types.h"
 
@@ -21,9 +22,13 @@ struct Body {
   size_t bytes;
 };
 
+/// "" or what is wrong with the shape of a launch. The limits are those of compute capability 9.0.
+std::string refusal(dim3 grid, dim3 block, size_t dynamic_shared);
+
 /// Runs all blocks; returns when they have ended. RuntimeError with a text that teaches if the
-/// launch is refused, or if a thread does what a GPU would not survive.
-void run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body);
+/// launch is refused, or if a check finds something. With Options::collect what is found is kept
+/// instead: then false if the launch was stopped.
+bool run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body);
 
 template <class Kernel, class... Arguments>
 void launch(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, Kernel kernel,

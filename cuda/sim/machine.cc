@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "cuda/sim/hooks.h"
+#include "cuda/sim/symbols.h"
+#include "cuda/sim/trace.h"
 #include "needle/array/error.h"
 
 // CUDA's variables; device.h shows them to kernels as constants.
@@ -37,29 +39,30 @@ Machine& Machine::mine() {
 
 Machine* Machine::running() { return running_machine; }
 
-bool Machine::run_block(Launch& launch, uint3 block) {
+void Machine::run_block(Launch& launch, int64_t number) {
   launch_ = &launch;
-  block_ = block;
-  prepare();
+  const auto x = static_cast<unsigned>(number % launch.grid.x);
+  const auto yz = static_cast<unsigned>(number / launch.grid.x);
+  block_ = {x, yz % launch.grid.y, yz / launch.grid.y};
+  prepare(number);
+  if (launch.trace) launch.trace->begin_block(*this, number);
   do {
     run_ready();
   } while (!launch.stopped && ended_ < launch.threads && release());
-  if (ended_ == launch.threads) return true;
+  if (launch.trace && !launch.stopped) launch.trace->end_block();
   for (unsigned i = 0; i < launch.threads; ++i) {
     if (threads_[i]->state != State::ended) threads_[i]->fiber.abandon();
   }
-  return false;
 }
 
-void Machine::prepare() {
+void Machine::prepare(int64_t number) {
   const Launch& launch = *launch_;
   const unsigned count = launch.threads;
   while (threads_.size() < count) threads_.push_back(std::make_unique<Thread>());
   for (unsigned i = 0; i < count; ++i) {
     Thread& thread = *threads_[i];
     thread.linear = i;
-    thread.index = {i % launch.block.x, i / launch.block.x % launch.block.y,
-                    i / (launch.block.x * launch.block.y)};
+    thread.index = thread_index(i, launch.block);
     thread.state = State::ready;
     thread.steps = 0;
     thread.has_begun = false;
@@ -68,14 +71,14 @@ void Machine::prepare() {
   std::iota(order_.begin(), order_.end(), 0);
   if (launch.options.order == Order::reversed) std::reverse(order_.begin(), order_.end());
   if (launch.options.order == Order::shuffled) {
-    const uint64_t number =
-        block_.x + uint64_t{launch.grid.x} * (block_.y + uint64_t{launch.grid.y} * block_.z);
-    std::shuffle(order_.begin(), order_.end(), std::mt19937_64(launch.options.seed + number));
+    std::shuffle(order_.begin(), order_.end(),
+                 std::mt19937_64(launch.options.seed + static_cast<uint64_t>(number)));
   }
   waiting_.assign((count + 31) / 32, 0);
-  if (dynamic_size_ < launch.dynamic_shared) {
+  if (dynamic_size_ < launch.dynamic_shared || !dynamic_shared_) {
     dynamic_size_ = (launch.dynamic_shared + 1023) / 1024 * 1024;
-    dynamic_shared_ = {static_cast<char*>(std::aligned_alloc(256, dynamic_size_)), std::free};
+    void* memory = std::aligned_alloc(256, dynamic_size_ + 2 * kDynamicRedZone);
+    dynamic_shared_ = {static_cast<char*>(memory), std::free};
     if (!dynamic_shared_) throw std::bad_alloc();
   }
   ended_ = 0;
@@ -107,38 +110,67 @@ void Machine::run_thread(Thread& thread) {
   const bool first = !std::exchange(thread.has_begun, true);
   const bool ended = first ? thread.fiber.start(&run_body, &launch_->body) : thread.fiber.resume();
   running_machine = nullptr;
+  if (thread.state == State::failed && crash_.signal) stop(crashed());
   if (!ended) return;
   thread.state = State::ended;
   ++ended_;
   stalled_ = 0;
+  if (launch_->trace) launch_->trace->end_thread(thread.linear);
 }
 
-void Machine::end_slice() {
+void Machine::end_slice(uintptr_t pc) {
   Thread& self = *current_;
   self.steps += kSlice;
   hooks::budget = kSlice;
   if (++stalled_ * kSlice > launch_->options.step_limit) {
-    fail(
-        str("the kernel seems to be endless: ", launch_->options.step_limit,
-            " steps, and no thread of the block ended or came to a barrier. A loop's condition may "
-            "never become false; if the kernel really takes so long, raise step_limit"));
+    const Location at = location_of(pc);
+    Finding out = finding(Kind::endless, self,
+                          str(name_of(Kind::endless), ": ", launch_->options.step_limit,
+                              " steps, the last at ", text(at),
+                              ", and no thread of the block ended or came to a barrier. A loop's "
+                              "condition may never become false; if the kernel really takes so "
+                              "long, raise step_limit"));
+    out.at = at;
+    fail(std::move(out));
   }
   // Perhaps it waits in a loop for what another thread of the block will write.
   if (self.steps % kTurn == 0) self.fiber.suspend();
 }
 
+void Machine::fence() {
+  if (launch_->trace) launch_->trace->fence(current_->linear);
+}
+
 // This stack is left behind, with whatever still lies on it: so the text moves away.
-void Machine::fail(std::string what) {
+void Machine::fail(Finding what) {
   current_->state = State::failed;
-  what += str("\n  ", where(*current_));
   stop(std::move(what));
   current_->fiber.suspend();
   std::abort();  // it is never resumed
 }
 
-void Machine::stop(std::string what) {
+void Machine::fail(Kind kind, const Place& place, const std::string& what) {
+  Finding out = finding(kind, *current_, what);
+  out.at = location_of(place);
+  fail(std::move(out));
+}
+
+void Machine::stop(Finding what) {
   const std::lock_guard lock(launch_->mutex);
-  if (!launch_->stopped.exchange(true)) launch_->error = std::move(what);
+  if (!launch_->stopped.exchange(true)) launch_->fault = std::move(what);
+}
+
+Finding Machine::finding(Kind kind, const Thread& thread, const std::string& what) const {
+  return {.kind = kind,
+          .kernel = launch_->kernel,
+          .at = {},
+          .other = {},
+          .block = block_,
+          .thread = thread.index,
+          .text = str(what, "\n  in ", launch_->kernel, ", block (", block_.x, ", ", block_.y, ", ",
+                      block_.z, "), thread (", thread.index.x, ", ", thread.index.y, ", ",
+                      thread.index.z, "); launched at ", shown_path(launch_->site.file), ":",
+                      launch_->site.line)};
 }
 
 uint64_t Machine::steps() const {

@@ -5,17 +5,26 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <vector>
 
 #include "cuda/sim/fiber.h"
+#include "cuda/sim/finding.h"
 #include "cuda/sim/launch.h"
 #include "cuda/sim/options.h"
 #include "cuda/sim/sync.h"
 #include "cuda/sim/warp.h"
 
 namespace needle::sim {
+
+class Trace;
+
+/// Of a block of that shape; x fastest.
+constexpr uint3 thread_index(unsigned linear, uint3 block) {
+  return {linear % block.x, linear / block.x % block.y, linear / block.x / block.y};
+}
 
 /// One launch, which several machines work on.
 struct Launch {
@@ -30,6 +39,8 @@ struct Launch {
         body(body),
         options(options) {}
 
+  int64_t blocks() const { return int64_t{grid.x} * grid.y * grid.z; }
+
   LaunchSite site;
   std::string kernel;  // its name without parentheses
   uint3 grid, block;
@@ -40,7 +51,8 @@ struct Launch {
 
   std::atomic<bool> stopped = false;
   std::mutex mutex;
-  std::string error;  // the first fault's
+  std::optional<Finding> fault;  // why it stopped
+  Trace* trace = nullptr;        // null: nothing is watched
 };
 
 /// What a CUDA thread is at.
@@ -73,38 +85,43 @@ class Machine {
   /// The same while one of its fibers runs, else null.
   static Machine* running();
 
-  /// False if a thread did something wrong: launch.error says what.
-  bool run_block(Launch& launch, uint3 block);
+  /// Block `number` of the launch, x fastest; launch.fault says why if it was stopped.
+  void run_block(Launch& launch, int64_t number);
 
   // --- what a running fiber calls ---
   int barrier(BarrierVote vote, bool mine, Place place);
   uint64_t warp_exchange(const WarpCall& call, Place place);
   uint32_t live_lanes() const;
-  void* dynamic_shared() { return dynamic_shared_.get(); }
+  void* dynamic_shared() const { return dynamic_shared_.get() + kDynamicRedZone; }
+  static constexpr size_t kDynamicRedZone = 4096;
   /// Its budget of steps is used up.
-  void end_slice();
+  void end_slice(uintptr_t pc);
+  void fence();
   /// Stops the launch.
-  [[noreturn]] void fail(std::string what);
+  [[noreturn]] void fail(Finding what);
+  [[noreturn]] void fail(Kind kind, const Place& place, const std::string& what);
+  /// From a signal handler: the processor refused an instruction of the running fiber.
+  void crash(int signal, uintptr_t at, uintptr_t pc);
 
   const Thread& current() const { return *current_; }
   /// That the running thread has taken.
   uint64_t steps() const;
 
  private:
-  void prepare();
+  void prepare(int64_t number);
   void run_thread(Thread& thread);
   /// Runs what is ready, until nothing is.
   void run_ready();
-  /// Nothing is ready: opens the barrier, or says why it never will.
+  /// Nothing is ready: opens the barrier, or stops the launch because it will never open.
   bool release();
   /// If these lanes are at the same operation, gives each its result.
-  bool meet(unsigned warp, uint32_t mask);
-  std::string describe_deadlock() const;
-  std::string describe_missing_lanes(const Thread& waiting, const std::string& all) const;
-  /// The launch's error, unless it has one already.
-  void stop(std::string what);
-  /// Block, thread and launch, for messages.
-  std::string where(const Thread& thread) const;
+  bool meet(unsigned warp, uint32_t mask, const Place& place);
+  Finding deadlock() const;
+  Finding missing_lanes(const Thread& waiting, const std::string& all) const;
+  Finding crashed() const;
+  /// The launch's fault, unless it has one already.
+  void stop(Finding what);
+  Finding finding(Kind kind, const Thread& thread, const std::string& what) const;
 
   Launch* launch_ = nullptr;
   uint3 block_ = {};
@@ -112,12 +129,16 @@ class Machine {
   std::vector<unsigned> order_;
   std::vector<uint32_t> waiting_;  // of each warp the lanes at a warp operation
   std::unique_ptr<char, void (*)(void*)> dynamic_shared_{nullptr, nullptr};
-  size_t dynamic_size_ = 0;
+  size_t dynamic_size_ = 0;  // without the red zones around it
   Thread* current_ = nullptr;
   unsigned ended_ = 0;
   uint64_t stalled_ = 0;   // slices since a thread last got further
   uint64_t barriers_ = 0;  // that this block went through
   int votes_ = 0;          // of the last barrier
+  struct {
+    int signal = 0;
+    uintptr_t at, pc;
+  } crash_;
 };
 
 }  // namespace needle::sim

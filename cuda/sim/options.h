@@ -14,6 +14,8 @@ struct Options {
   bool check = false;
   /// Count sectors, bank conflicts and so on. Both make a kernel some twenty times slower.
   bool count = false;
+  /// Keep what is found for findings(), and let the program go on; else the launch throws.
+  bool collect = false;
   Order order = Order::normal;
   uint64_t seed = 0;  // of Order::shuffled
   /// Basic blocks that a block may go through without any thread getting further; then the kernel is
@@ -22,7 +24,7 @@ struct Options {
 };
 
 /// Those of the next launches. At first what the environment variable NEEDLE_SIM says, a list of
-/// check, count, reversed, shuffled with commas between; ValueError if it says something else.
+/// check, count, collect, reversed, shuffled with commas between; ValueError if it says something else.
 Options options();
 void set_options(const Options& options);
 

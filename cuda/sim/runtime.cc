@@ -1,13 +1,16 @@
 // Launches, options, and the functions of the device headers.  (Lesson 04)
 #include "cuda/sim/runtime.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <shared_mutex>
 #include <string_view>
 
+#include "cuda/sim/crash.h"
 #include "cuda/sim/hooks.h"
 #include "cuda/sim/machine.h"
+#include "cuda/sim/trace.h"
 #include "needle/array/error.h"
 #include "needle/backend/cpu/parallel.h"
 
@@ -24,12 +27,15 @@ Options from_environment() {
       options.check = true;
     else if (word == "count")
       options.count = true;
+    else if (word == "collect")
+      options.collect = true;
     else if (word == "reversed")
       options.order = Order::reversed;
     else if (word == "shuffled")
       options.order = Order::shuffled;
     else
-      throw ValueError(str("NEEDLE_SIM: '", word, "' is none of check, count, reversed, shuffled"));
+      throw ValueError(
+          str("NEEDLE_SIM: '", word, "' is none of check, count, collect, reversed, shuffled"));
   }
   return options;
 }
@@ -43,25 +49,16 @@ Options& current_options() {
 /// Traced launches run alone.
 std::shared_mutex launches;
 
-std::string text(dim3 v) { return str("(", v.x, ", ", v.y, ", ", v.z, ")"); }
+std::string shape(dim3 v) { return str("(", v.x, ", ", v.y, ", ", v.z, ")"); }
 
-/// "" or what is wrong with the shape of the launch. The limits are those of compute capability 9.0.
-std::string refuse(dim3 grid, dim3 block, size_t shared) {
-  constexpr size_t kShared = 227 << 10;
-  if (uint64_t{block.x} * block.y * block.z == 0)
-    return str("block ", text(block), " has no threads");
-  if (uint64_t{grid.x} * grid.y * grid.z == 0) return str("grid ", text(grid), " has no blocks");
-  if (uint64_t{block.x} * block.y * block.z > 1024 || block.z > 64) {
-    return str("block ", text(block), " has ", uint64_t{block.x} * block.y * block.z,
-               " threads; at most 1024 are allowed, and 64 along z");
-  }
-  if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) {
-    return str("grid ", text(grid), " is too large; at most (2147483647, 65535, 65535)");
-  }
-  if (shared > kShared) {
-    return str(shared, " bytes of dynamic shared memory; a block has at most ", kShared);
-  }
-  return "";
+/// Keeps the findings, and throws what a reader should see first.
+void report(const Launch& launch, const std::vector<Finding>& found) {
+  for (const Finding& finding : found) add_finding(finding);
+  if (found.empty() || launch.options.collect) return;
+  std::string text = str(launch.kernel, ": ", found[0].text);
+  for (size_t i = 1; i < found.size() && i < 3; ++i) text += "\nAlso: " + found[i].text;
+  if (found.size() > 3) text += str("\nAnd ", found.size() - 3, " more.");
+  throw RuntimeError(text);
 }
 
 std::string name_of(const LaunchSite& site) {
@@ -70,7 +67,54 @@ std::string name_of(const LaunchSite& site) {
   return std::string(name);
 }
 
+void run_together(Launch& launch) {
+  parallel_for(launch.blocks(), 1, [&](int64_t begin, int64_t end) {
+    catch_crashes();
+    Machine& machine = Machine::mine();
+    for (int64_t i = begin; i < end && !launch.stopped; ++i) machine.run_block(launch, i);
+  });
+  if (launch.fault) report(launch, {*launch.fault});
+}
+
+/// One block after another, all on this thread.
+void run_traced(Launch& launch) {
+  Trace trace(launch);
+  launch.trace = hooks::trace = &trace;
+  catch_crashes();
+  const int64_t blocks = launch.blocks();
+  for (int64_t i = 0; i < blocks && !launch.stopped; ++i) Machine::mine().run_block(launch, i);
+  hooks::trace = nullptr;
+  if (launch.options.count && !launch.stopped) add_counts(launch, trace);
+  std::vector<Finding> found = trace.findings();
+  // What stopped it may be among them already.
+  const auto is_fault = [&](const Finding& f) {
+    return f.kind == launch.fault->kind && f.at == launch.fault->at;
+  };
+  if (launch.fault && std::ranges::none_of(found, is_fault)) {
+    found.insert(found.begin(), *launch.fault);
+  }
+  report(launch, found);
+}
+
 }  // namespace
+
+std::string refusal(dim3 grid, dim3 block, size_t shared) {
+  constexpr size_t kShared = 227 << 10;
+  if (uint64_t{block.x} * block.y * block.z == 0)
+    return str("block ", shape(block), " has no threads");
+  if (uint64_t{grid.x} * grid.y * grid.z == 0) return str("grid ", shape(grid), " has no blocks");
+  if (uint64_t{block.x} * block.y * block.z > 1024 || block.z > 64) {
+    return str("block ", shape(block), " has ", uint64_t{block.x} * block.y * block.z,
+               " threads; at most 1024 are allowed, and 64 along z");
+  }
+  if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) {
+    return str("grid ", shape(grid), " is too large; at most (2147483647, 65535, 65535)");
+  }
+  if (shared > kShared) {
+    return str(shared, " bytes of dynamic shared memory; a block has at most ", kShared);
+  }
+  return "";
+}
 
 Options options() {
   const std::lock_guard lock(options_mutex);
@@ -82,24 +126,22 @@ void set_options(const Options& options) {
   current_options() = options;
 }
 
-void run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body) {
+bool run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body) {
   const std::string name = name_of(site);
-  if (const std::string reason = refuse(grid, block, dynamic_shared); !reason.empty()) {
+  if (const std::string reason = refusal(grid, block, dynamic_shared); !reason.empty()) {
     throw RuntimeError(str(name, ": invalid configuration: ", reason, " (launched at ", site.file,
                            ":", site.line, ")"));
   }
-  if (Machine* machine = Machine::running()) machine->fail("a kernel cannot launch a kernel here");
+  if (Machine::running()) throw std::logic_error("a kernel cannot launch a kernel here");
   Launch launch(site, name, grid, block, dynamic_shared, body, options());
-  const std::shared_lock together(launches);
-  const int64_t blocks = int64_t{grid.x} * grid.y * grid.z;
-  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
-    Machine& machine = Machine::mine();
-    for (int64_t i = begin; i < end && !launch.stopped; ++i) {
-      const auto x = static_cast<unsigned>(i % grid.x), yz = static_cast<unsigned>(i / grid.x);
-      machine.run_block(launch, {x, yz % grid.y, yz / grid.y});
-    }
-  });
-  if (launch.stopped) throw RuntimeError(str(name, ": ", launch.error));
+  if (launch.options.check || launch.options.count) {
+    const std::unique_lock alone(launches);
+    run_traced(launch);
+  } else {
+    const std::shared_lock together(launches);
+    run_together(launch);
+  }
+  return !launch.stopped;
 }
 
 int barrier(BarrierVote vote, bool mine, Place place) {
@@ -111,12 +153,13 @@ uint64_t warp_exchange(WarpOp op, unsigned mask, uint64_t value, int lane, int w
 }
 
 uint32_t live_lanes() { return Machine::running()->live_lanes(); }
+void fence() { Machine::running()->fence(); }
 void* dynamic_shared() { return Machine::running()->dynamic_shared(); }
 
 long long clock() { return static_cast<long long>(Machine::running()->steps()); }
 
 void trap(Place place) {
-  Machine::running()->fail(str("__trap() at ", place.file_name(), ":", place.line()));
+  Machine::running()->fail(Kind::crash, place, str("__trap() at ", text(location_of(place))));
 }
 
 }  // namespace needle::sim

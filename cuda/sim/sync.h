@@ -13,6 +13,8 @@ enum class BarrierVote : uint8_t { none, count, all, any };
 /// Waits until every thread of the block is at this place; what the votes of all give together.
 int barrier(BarrierVote vote, bool mine, Place place);
 
+/// Tells the checks; there is nothing else to do.
+void fence();
 void* dynamic_shared();
 /// How many steps (basic blocks) this thread has taken.
 long long clock();

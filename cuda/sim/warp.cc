@@ -2,6 +2,8 @@
 #include <bit>
 
 #include "cuda/sim/machine.h"
+#include "cuda/sim/symbols.h"
+#include "cuda/sim/trace.h"
 #include "needle/array/error.h"
 
 namespace needle::sim {
@@ -57,17 +59,19 @@ uint64_t Machine::warp_exchange(const WarpCall& call, Place place) {
   self.place = place;
   self.call = call;
   if ((call.mask >> lane & 1) == 0) {
-    fail(str("wrong mask: lane ", lane, " calls ", name_of(call.op), " at ", place.file_name(), ":",
-             place.line(), " with the mask ", lanes(call.mask),
+    fail(Kind::wrong_mask, place,
+         str(name_of(Kind::wrong_mask), ": lane ", lane, " calls ", name_of(call.op), " at ",
+             text(location_of(place)), " with the mask ", lanes(call.mask),
              ", which does not name it. The mask must name every lane that calls"));
   }
   if (call.width < 1 || call.width > 32 || !std::has_single_bit(unsigned(call.width))) {
-    fail(str(name_of(call.op), " at ", place.file_name(), ":", place.line(), ": width ", call.width,
-             " is none of 1, 2, 4, 8, 16, 32"));
+    fail(Kind::wrong_mask, place,
+         str(name_of(Kind::wrong_mask), ": ", name_of(call.op), " at ", text(location_of(place)),
+             " with the width ", call.width, ", which is none of 1, 2, 4, 8, 16, 32"));
   }
   self.state = State::at_warp_op;
   waiting_[warp] |= uint32_t{1} << lane;
-  if ((waiting_[warp] & call.mask) == call.mask && meet(warp, call.mask)) {
+  if ((waiting_[warp] & call.mask) == call.mask && meet(warp, call.mask, place)) {
     self.state = State::ready;
   } else {
     self.fiber.suspend();
@@ -75,7 +79,7 @@ uint64_t Machine::warp_exchange(const WarpCall& call, Place place) {
   return self.result;
 }
 
-bool Machine::meet(unsigned warp, uint32_t mask) {
+bool Machine::meet(unsigned warp, uint32_t mask, const Place& place) {
   const auto lane = [&](int i) -> Thread& { return *threads_[warp * 32 + i]; };
   const WarpCall& first = lane(std::countr_zero(mask)).call;
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
@@ -122,10 +126,11 @@ bool Machine::meet(unsigned warp, uint32_t mask) {
   }
   waiting_[warp] &= ~mask;
   stalled_ = 0;
+  if (launch_->trace) launch_->trace->warp_operation(warp, mask, place);
   return true;
 }
 
-std::string Machine::describe_missing_lanes(const Thread& waiting, const std::string& all) const {
+Finding Machine::missing_lanes(const Thread& waiting, const std::string& all) const {
   const unsigned first = waiting.linear / 32 * 32;
   uint32_t ended = 0, barrier = 0, elsewhere = 0;
   for (unsigned lane = 0; lane < 32; ++lane) {
@@ -148,12 +153,15 @@ std::string Machine::describe_missing_lanes(const Thread& waiting, const std::st
   if (barrier) missing += str(", lanes ", lanes(barrier), " wait at a barrier");
   if (elsewhere)
     missing += str(", lanes ", lanes(elsewhere), " wait with another mask or operation");
-  return str(
-      "deadlock: ", all, ". ", name_of(waiting.call.op), " at ", waiting.place.file_name(), ":",
-      waiting.place.line(), " waits for the lanes ", lanes(waiting.call.mask), missing,
-      ". Every lane in the mask must come to the same call with the same mask; let all lanes "
-      "call it, or compute the mask before the branch with __ballot_sync\n  ",
-      where(waiting));
+  Finding out = finding(
+      Kind::deadlock, waiting,
+      str("deadlock: ", all, ". ", name_of(waiting.call.op), " at ",
+          text(location_of(waiting.place)), " waits for the lanes ", lanes(waiting.call.mask),
+          missing,
+          ". Every lane in the mask must come to the same call with the same mask: let all lanes "
+          "call it, or find the mask before the branch with __ballot_sync"));
+  out.at = location_of(waiting.place);
+  return out;
 }
 
 }  // namespace needle::sim

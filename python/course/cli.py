@@ -128,6 +128,31 @@ def ladder(
     run_ladder(console, name, size, threads, json, svg)
 
 
+@app.command(epilog="Example: ./course sim transpose.cu --order reversed")
+def sim(
+    file: Annotated[Path, typer.Argument(help="A CUDA program.", show_default=False)],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Arguments for the program.", show_default=False)
+    ] = None,
+    order: Annotated[
+        str, typer.Option(help="In which order threads run: normal, reversed or shuffled.")
+    ] = "normal",
+    html: Annotated[Path | None, typer.Option(help="Where the page goes.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    checks: Annotated[bool, typer.Option(help="Look for defects.")] = True,
+) -> None:
+    """Run a CUDA program without a GPU: what each line would cost there, and what is wrong.
+
+    The file is compiled as it is, with its main function, or with a function void run(). It may use
+    <<<grid, block>>>, NEEDLE_LAUNCH, and the common functions of CUDA's runtime. Defects are
+    printed with line, block and thread, and the exit status is then 1. A page shows the source with
+    its figures line by line.
+    """
+    from .sim.command import sim as run_sim
+
+    raise typer.Exit(run_sim(console, file, arguments or [], order, html, json, checks))
+
+
 @app.command(
     epilog="Example: ./course train --text book.txt --minutes 10 --out models/book   "
     "Later: ./course train --resume --out models/book"

@@ -15,7 +15,7 @@ from course.paths import ROOT
 from course.serving import command
 
 COMMANDS = [
-    *["demo", "test", "train", "serve", "build", "doctor", "bench", "ladder"],
+    *["demo", "test", "train", "serve", "build", "doctor", "bench", "ladder", "sim"],
     *["status", "lesson", "check", "calendar"],
     *["unlock", "use", "grade", "submit", "release", "prove"],
 ]

@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "cuda/launch.h"
+#include "memory.h"
 
 namespace needle::sim::kernels {
 namespace {
@@ -153,6 +154,29 @@ __global__ void flag_kernel(int* flag, int* out) {
   }
 }
 
+__global__ void sum_by_last_block(const float* x, float* partial, unsigned* ticket, float* out,
+                                  int n) {
+  __shared__ bool is_last;
+  const int i = blockIdx.x * 32 + threadIdx.x;
+  const float sum = warp_sum(i < n ? x[i] : 0);
+  if (threadIdx.x == 0) {
+    partial[blockIdx.x] = sum;
+    __threadfence();
+    is_last = atomicInc(ticket, gridDim.x - 1) == gridDim.x - 1;
+  }
+  __syncthreads();
+  if (!is_last) return;
+  const float total = warp_sum(threadIdx.x < gridDim.x ? partial[threadIdx.x] : 0);
+  if (threadIdx.x == 0) *out = total;
+}
+
+__global__ void reverse_in_warp(const float* x, float* out) {
+  __shared__ float s[32];
+  s[threadIdx.x] = x[threadIdx.x];
+  __syncwarp();
+  out[threadIdx.x] = s[31 - threadIdx.x];
+}
+
 }  // namespace
 
 void vector_add(const float* a, const float* b, float* c, int n, int block) {
@@ -202,5 +226,35 @@ void spin_lock(int* lock, int* counter, int threads) {
 }
 
 void wait_for_flag(int* flag, int* out) { NEEDLE_LAUNCH((flag_kernel), 1, 2, 0, flag, out); }
+
+void last_block_sum(const float* x, float* partial, unsigned* ticket, float* out, int n) {
+  NEEDLE_LAUNCH((sum_by_last_block), (n + 31) / 32, 32, 0, x, partial, ticket, out, n);
+}
+
+void warp_reverse(const float* x, float* out) {
+  NEEDLE_LAUNCH((reverse_in_warp), 1, 32, 0, x, out);
+}
+
+void run_all() {
+  Array<float> a(4096, 1), b(4096, 2), c(4096), f(1), partial(32);
+  Array<int> ints(1024), one(1), two(2);
+  Array<unsigned> u(1), ticket(1);
+  Array<unsigned long long> l(1);
+  Array<double> d(1);
+  Array<uint8_t> bytes(5000, 3);
+  vector_add(a.data(), b.data(), c.data(), 1000, 128);
+  transpose(a.data(), c.data(), 50);
+  for (const int tile : {8, 16, 32}) matmul(tile, a.data(), b.data(), c.data(), 64);
+  block_sums(a.data(), c.data(), 4000, 3, 256);
+  for (const bool dynamic : {false, true}) histogram(bytes.data(), ints.data(), 5000, dynamic);
+  reverse(a.data(), c.data(), 256);
+  warp_operations(ints.data());
+  atomic_sums(one.data(), u.data(), l.data(), f.data(), d.data(), 500);
+  indices(ints.data());
+  one[0] = 0;
+  spin_lock(one.data(), two.data(), 64);
+  last_block_sum(a.data(), partial.data(), ticket.data(), f.data(), 1000);
+  warp_reverse(a.data(), c.data());
+}
 
 }  // namespace needle::sim::kernels

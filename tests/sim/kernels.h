@@ -27,5 +27,12 @@ void indices(int* index);
 void spin_lock(int* lock, int* counter, int threads);
 /// out[1] waits for a flag that another thread of the block sets.
 void wait_for_flag(int* flag, int* out);
+/// out = the sum of x by the block that comes last.
+void last_block_sum(const float* x, float* partial, unsigned* ticket, float* out, int n);
+/// out[i] = x[31 - i], within a warp that waits for itself alone.
+void warp_reverse(const float* x, float* out);
+
+/// Each of them once, at small sizes.
+void run_all();
 
 }  // namespace needle::sim::kernels

@@ -180,6 +180,18 @@ TEST_CASE("threads that wait for each other in a loop") {
   });
 }
 
+TEST_CASE("the block that comes last adds up; a warp waits for itself") {
+  in_every_order([] {
+    Array<float> x(1000, 1), partial(32), out(1), reversed(32);
+    Array<unsigned> ticket(1);
+    kernels::last_block_sum(x.data(), partial.data(), ticket.data(), out.data(), 1000);
+    CHECK(out[0] == 1000);
+    x.fill([](size_t i) { return i; });
+    kernels::warp_reverse(x.data(), reversed.data());
+    for (int i = 0; i < 32; ++i) CHECK(reversed[i] == 31 - i);
+  });
+}
+
 TEST_CASE("the number of host threads changes nothing") {
   const int before = num_threads(), n = 96;
   Array<float> a(n * n), b(n * n), one(n * n), three(n * n);

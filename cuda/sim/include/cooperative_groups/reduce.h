@@ -1,0 +1,4 @@
+// In the simulator the groups and their reduction are one file.
+#pragma once
+
+#include "../cooperative_groups.h"
