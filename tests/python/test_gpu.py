@@ -32,9 +32,10 @@ def losses_of_training(device: str, steps: int = 20) -> list[float]:
     model = Decoder(config())
     model.to(device)
     optimizer = ndl.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
-    tokens = np.random.default_rng(0).integers(0, 61, (steps, 3, 17))
+    tokens = np.random.default_rng(0).integers(0, 61, (4, 3, 17))
     losses = []
-    for batch in tokens:
+    for step in range(steps):
+        batch = tokens[step % 4]
         logits = model(ndl.tensor(batch[:, :-1]).to(device))
         loss = ndl.cross_entropy(
             logits.reshape(-1, 61), ndl.tensor(batch[:, 1:].reshape(-1)).to(device)
@@ -50,7 +51,7 @@ def losses_of_training(device: str, steps: int = 20) -> list[float]:
 def test_a_decoder_trains_as_on_the_cpu(device):
     want = losses_of_training("cpu")
     got = losses_of_training(device)
-    assert want[-1] < want[0]
+    assert want[-1] < want[0] - 0.5
     np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
@@ -65,7 +66,7 @@ def test_a_decoder_with_a_cache_continues_as_without(device):
         on_device = tokens.to(device)
         parts = [model(on_device[:, :7], cache)]
         parts += [model(on_device[:, i : i + 1], cache) for i in range(7, 11)]
-        got = ndl.cat(parts, 1).to("cpu").numpy()
+        got = np.concatenate([part.to("cpu").numpy() for part in parts], 1)
     np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
 
 
