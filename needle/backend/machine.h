@@ -16,6 +16,12 @@ struct Caches {
 /// The environment variable NEEDLE_CACHES=32K,512K,8M says otherwise; ValueError if it is malformed.
 const Caches& caches();
 
+/// Whether the products of bfloat16 matrices are added up two at a time, as AVX-512 processors with
+/// AVX512_BF16 can: `native` on these, else `none`. The environment variable NEEDLE_BF16_PAIRS=none,
+/// emulated or native says otherwise; ValueError if it is something else, or the CPU cannot do it.
+enum class PairProducts { none, emulated, native };
+PairProducts pair_products();
+
 /// Floating-point operations per second of `threads` threads that do nothing but multiply-adds in
 /// registers. dtype float32 or float64, else TypeError. Takes about 50 ms.
 double fma_peak(DType dtype, int threads);

@@ -176,7 +176,7 @@ CASES = [
     simple("float64 to float32", doubles, lambda s, a: a.to(s.library.float32), moves(3)),
     simple("dropout", vector, lambda s, a: s.functional.dropout(a, 0.1, True), moves(2)),
     simple("look rows up", table_rows, look_up, moves(2)),
-    simple("add rows up", table_rows, add_rows, moves(3)),
+    simple("look rows up and add rows up", table_rows, add_rows, moves(4)),
     Case("AdamW", optimizer, moves(7)),
 ]
 

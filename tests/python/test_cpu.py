@@ -36,6 +36,28 @@ def test_malformed_caches_are_refused(text: str) -> None:
     )
 
 
+@pytest.mark.parametrize("pairs", ["none", "emulated", "native", "both"])
+def test_pairs_of_bfloat16_can_be_forced_or_are_refused(pairs: str) -> None:
+    program = """import needle as ndl, torch
+x = torch.arange(35.0).reshape(5, 7).bfloat16()
+a = ndl.tensor(x.float().numpy()).astype("bfloat16")
+try: print((a @ a.transpose(0, 1)).tolist() == (x.float() @ x.float().T).bfloat16().tolist())
+except ValueError as e: print(e)"""
+    env = dict(os.environ, NEEDLE_BF16_PAIRS=pairs)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    said = done.stdout.strip()
+    if pairs == "both":
+        assert said == "NEEDLE_BF16_PAIRS=both: not one of none, emulated, native"
+    elif said != "True":
+        isa = ndl.cpu.isa()
+        assert pairs == "native"
+        assert said == (
+            f"NEEDLE_BF16_PAIRS=native: this CPU, on {isa}, has no dot products of bfloat16"
+        )
+
+
 def test_peak_counts_lanes_and_units() -> None:
     # A core does at least one vector multiply-add in two cycles, and no more than four in one.
     lanes = {"sse2": 4, "avx2": 8, "avx512": 16, "neon": 4}[ndl.cpu.isa()]

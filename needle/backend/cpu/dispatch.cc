@@ -11,6 +11,7 @@
 #include "needle/array/error.h"
 #include "needle/backend/cpu/cpu.h"
 #include "needle/backend/ladder.h"
+#include "needle/backend/machine.h"
 #include "needle/backend/registry.h"
 
 namespace needle {
@@ -108,7 +109,40 @@ const Isa& chosen() {
   return isa;
 }
 
+/// Dot products of bfloat16 pairs, in the kernels for AVX-512.
+bool has_bf16_pairs() {
+#ifdef __x86_64__
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return std::string_view(chosen().name) == "avx512" && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+         (a & bit_AVX512BF16);
+#else
+  return false;
+#endif
+}
+
+PairProducts choose_pair_products() {
+  const char* variable = std::getenv("NEEDLE_BF16_PAIRS");
+  const std::string_view forced = variable ? variable : "";
+  const bool native = has_bf16_pairs();
+  if (forced.empty()) return native ? PairProducts::native : PairProducts::none;
+  if (forced == "none") return PairProducts::none;
+  if (forced == "emulated") return PairProducts::emulated;
+  if (forced != "native") {
+    throw ValueError(str("NEEDLE_BF16_PAIRS=", forced, ": not one of none, emulated, native"));
+  }
+  if (!native) {
+    throw ValueError(str("NEEDLE_BF16_PAIRS=native: this CPU, on ", cpu_isa(),
+                         ", has no dot products of bfloat16"));
+  }
+  return PairProducts::native;
+}
+
 }  // namespace
+
+PairProducts pair_products() {
+  static const PairProducts found = choose_pair_products();
+  return found;
+}
 
 const Kernels& cpu_kernels() { return *chosen().table; }
 const Probes& cpu_probes() { return *chosen().probes; }
