@@ -16,11 +16,12 @@ struct Caches {
 /// The environment variable NEEDLE_CACHES=32K,512K,8M says otherwise; ValueError if it is malformed.
 const Caches& caches();
 
-/// Whether the products of bfloat16 matrices are added up two at a time, as AVX-512 processors with
-/// AVX512_BF16 can: `native` on these, else `none`. The environment variable NEEDLE_BF16_PAIRS=none,
-/// emulated or native says otherwise; ValueError if it is something else, or the CPU cannot do it.
-enum class PairProducts { none, emulated, native };
-PairProducts pair_products();
+/// How matmul multiplies bfloat16: each number widened to a float; by AVX-512's dot products of two;
+/// by AMX's tiles; or in the layout of one of the last two, but with other instructions, which is
+/// for tests. The best the CPU has (below AVX-512: widened), chosen at first use; the environment
+/// variable NEEDLE_BF16 names another. ValueError if that is not one, or not one of this CPU's.
+enum class Bf16Products { widened, pairs, tiles, emulated_pairs, emulated_tiles };
+Bf16Products bf16_products();
 
 /// Floating-point operations per second of `threads` threads that do nothing but multiply-adds in
 /// registers. dtype float32 or float64, else TypeError. Takes about 50 ms.

@@ -36,26 +36,26 @@ def test_malformed_caches_are_refused(text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("pairs", ["none", "emulated", "native", "both"])
-def test_pairs_of_bfloat16_can_be_forced_or_are_refused(pairs: str) -> None:
-    program = """import needle as ndl, torch
-x = torch.arange(35.0).reshape(5, 7).bfloat16()
-a = ndl.tensor(x.float().numpy()).astype("bfloat16")
-try: print((a @ a.transpose(0, 1)).tolist() == (x.float() @ x.float().T).bfloat16().tolist())
+WAYS = ["widened", "pairs", "tiles", "emulated-pairs", "emulated-tiles"]
+
+
+@pytest.mark.parametrize("way", [*WAYS, "twice"])
+def test_the_way_to_multiply_bfloat16_can_be_forced_or_is_refused(way: str) -> None:
+    program = """import needle as ndl, numpy as np
+x = np.arange(35.0, dtype="float32").reshape(5, 7)  # products and sums are exact
+a = ndl.tensor(x).astype("bfloat16")
+try: print((a @ a.transpose(0, 1)).tolist() == ndl.tensor(x @ x.T).astype("bfloat16").tolist())
 except ValueError as e: print(e)"""
-    env = dict(os.environ, NEEDLE_BF16_PAIRS=pairs)
+    env = dict(os.environ, NEEDLE_BF16=way)
     done = subprocess.run(
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
     )
     said = done.stdout.strip()
-    if pairs == "both":
-        assert said == "NEEDLE_BF16_PAIRS=both: not one of none, emulated, native"
+    if way == "twice":
+        assert said == f"NEEDLE_BF16=twice: not one of {', '.join(WAYS)}"
     elif said != "True":
-        isa = ndl.cpu.isa()
-        assert pairs == "native"
-        assert said == (
-            f"NEEDLE_BF16_PAIRS=native: this CPU, on {isa}, has no dot products of bfloat16"
-        )
+        assert way in ("pairs", "tiles")
+        assert said == f"NEEDLE_BF16={way}: this CPU, on {ndl.cpu.isa()}, has none"
 
 
 def test_peak_counts_lanes_and_units() -> None:

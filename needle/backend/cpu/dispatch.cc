@@ -1,6 +1,8 @@
 // Which instruction set the cpu backend runs on: decided once, here.  (Lesson 04)
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <cstdlib>
@@ -109,38 +111,61 @@ const Isa& chosen() {
   return isa;
 }
 
-/// Dot products of bfloat16 pairs, in the kernels for AVX-512.
-bool has_bf16_pairs() {
+struct Bf16 {
+  const char* name;
+  Bf16Products products;
+  bool supported;
+};
+
 #ifdef __x86_64__
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return std::string_view(chosen().name) == "avx512" && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
-         (a & bit_AVX512BF16);
-#else
-  return false;
-#endif
+/// Bit `bit` of register `which` (a, b, c, d) of CPUID leaf 7.
+bool cpuid7(unsigned subleaf, int which, int bit) {
+  unsigned word[4] = {};
+  return __get_cpuid_count(7, subleaf, &word[0], &word[1], &word[2], &word[3]) &&
+         (word[which] >> bit & 1);
 }
 
-PairProducts choose_pair_products() {
-  const char* variable = std::getenv("NEEDLE_BF16_PAIRS");
+/// Tiles are 8 KiB more to save for each thread: Linux wants to be asked before they are used.
+bool may_use_tiles() {
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+#endif
+
+Bf16Products choose_bf16() {
+  bool pairs = false, tiles = false, slow_pairs = false;
+#ifdef __x86_64__
+  if (std::string_view(cpu_isa()) == "avx512") {
+    pairs = cpuid7(1, 0, 5);                            // AVX512_BF16
+    slow_pairs = cpuid7(0, 3, 22) && cpuid7(0, 3, 24);  // AMX_BF16, AMX_TILE
+    tiles = slow_pairs && may_use_tiles();
+  }
+#endif
+  const char* variable = std::getenv("NEEDLE_BF16");
   const std::string_view forced = variable ? variable : "";
-  const bool native = has_bf16_pairs();
-  if (forced.empty()) return native ? PairProducts::native : PairProducts::none;
-  if (forced == "none") return PairProducts::none;
-  if (forced == "emulated") return PairProducts::emulated;
-  if (forced != "native") {
-    throw ValueError(str("NEEDLE_BF16_PAIRS=", forced, ": not one of none, emulated, native"));
+  if (forced.empty()) {
+    // Processors with tiles have pairs too, but as slow ones: 0.55 of the speed of widening.
+    if (tiles) return Bf16Products::tiles;
+    return pairs && !slow_pairs ? Bf16Products::pairs : Bf16Products::widened;
   }
-  if (!native) {
-    throw ValueError(str("NEEDLE_BF16_PAIRS=native: this CPU, on ", cpu_isa(),
-                         ", has no dot products of bfloat16"));
+  const Bf16 all[] = {{"widened", Bf16Products::widened, true},
+                      {"pairs", Bf16Products::pairs, pairs},
+                      {"tiles", Bf16Products::tiles, tiles},
+                      {"emulated-pairs", Bf16Products::emulated_pairs, true},
+                      {"emulated-tiles", Bf16Products::emulated_tiles, true}};
+  for (const Bf16& one : all) {
+    if (one.name != forced) continue;
+    if (one.supported) return one.products;
+    throw ValueError(str("NEEDLE_BF16=", forced, ": this CPU, on ", cpu_isa(), ", has none"));
   }
-  return PairProducts::native;
+  throw ValueError(str("NEEDLE_BF16=", forced,
+                       ": not one of widened, pairs, tiles, emulated-pairs, emulated-tiles"));
 }
 
 }  // namespace
 
-PairProducts pair_products() {
-  static const PairProducts found = choose_pair_products();
+Bf16Products bf16_products() {
+  static const Bf16Products found = choose_bf16();
   return found;
 }
 

@@ -119,14 +119,6 @@ void multiply_block(int64_t m, int64_t n, int64_t steps, Panels<T> a, Panels<T> 
   }
 }
 
-int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-
-/// n in equal pieces of about `most` at most, each a multiple of `step`: the length of a piece.
-int64_t even_piece(int64_t n, int64_t most, int64_t step) {
-  const int64_t pieces = most < step ? (n + step - 1) / step : (n + most - 1) / most;
-  return round_up((n + pieces - 1) / pieces, step);
-}
-
 /// How much of A, B and k is worked on at a time.
 struct Blocks {
   int64_t m, n, k;
@@ -146,6 +138,15 @@ Blocks blocks_for(int64_t m, int64_t n, int64_t k) {
   return {even_piece(m, cache.l2 / 2 / (steps * item), kRows),
           even_piece(n, cache.l3 / 4 / (steps * item), kColumns<T>), steps * depth};
 }
+
+// The processors with these instructions have AVX-512: for others nothing is compiled.
+#ifdef __AVX512F__
+constexpr Step kWidePair = Step::kNativePair;
+constexpr bool kHasTiles = true;
+#else
+constexpr Step kWidePair = Step::kEmulatedPair;
+constexpr bool kHasTiles = false;
+#endif
 
 template <class T, class S, Step step>
 void multiply_blocks(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<const S> b,
@@ -177,13 +178,13 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<
       Panels<T> b_panels{packed_b, width * steps, 1, width};
       const T* last = packed_b + whole * steps;
       if (!b_stays) {
-        pack_b<T, depth, S>(columns, some, b_block, packed_b);
+        pack_b<T, depth, width, S>(columns, some, b_block, packed_b, width * steps);
       } else if constexpr (same) {
         b_panels = {b_block.data, width, 1, b.row};
         last = packed_b;
         if (whole < columns) {
-          pack_columns<T, depth, S>(columns - whole, some, {b_block.data + whole, b.row, 1},
-                                    packed_b);
+          pack_columns<T, depth, width, S>(columns - whole, some, {b_block.data + whole, b.row, 1},
+                                           packed_b);
         }
       }
       for (int64_t i = 0; i < m; i += block.m) {
@@ -215,15 +216,14 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const std::type_identity_t<S>>
   }
   if (m == 0 || n == 0 || k == 0) return;
   if constexpr (std::is_same_v<S, bfloat16>) {
-    switch (pair_products()) {
-      case PairProducts::none: break;
-      case PairProducts::emulated:
+    switch (bf16_products()) {
+      case Bf16Products::widened: break;
+      case Bf16Products::pairs:
+        return multiply_blocks<T, S, kWidePair>(m, n, k, a, b, c, accumulate);
+      case Bf16Products::emulated_pairs:
         return multiply_blocks<T, S, Step::kEmulatedPair>(m, n, k, a, b, c, accumulate);
-      case PairProducts::native:
-#ifdef __AVX512F__
-        return multiply_blocks<T, S, Step::kNativePair>(m, n, k, a, b, c, accumulate);
-#endif
-        break;
+      case Bf16Products::tiles: return multiply_tiles<kHasTiles>(m, n, k, a, b, c, accumulate);
+      case Bf16Products::emulated_tiles: return multiply_tiles<false>(m, n, k, a, b, c, accumulate);
     }
   }
   multiply_blocks<T, S, Step::kSingle>(m, n, k, a, b, c, accumulate);

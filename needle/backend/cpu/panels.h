@@ -14,8 +14,7 @@ inline constexpr int64_t kColumns = 2 * kWidth<T>;
 
 /// What a tile does with one number of A and a vector of B: a multiply-add; or, with bfloat16
 /// operands, two of them. A pair of neighbours in k then takes the place of one float, in panels half
-/// as large. Native: x86's vdpbf16ps, for which subnormal bfloat16 are zeros. Emulated: the same in a
-/// few instructions, as a test of the rest where the CPU has no such instruction.
+/// as large. Native: AVX-512's vdpbf16ps. Emulated: the same in a few instructions.
 enum class Step { kSingle, kEmulatedPair, kNativePair };
 
 /// How many neighbours in k one element of a panel holds.
@@ -96,37 +95,34 @@ void pack_a(int64_t m, int64_t k, Matrix<const S> a, T* out) {
 }
 
 /// One panel of B from `columns` columns; those that are missing are zeros.
-template <class T, int64_t depth, class S>
+template <class T, int64_t depth, int64_t width, class S>
 void pack_columns(int64_t columns, int64_t k, Matrix<const S> b, T* out) {
   constexpr int64_t w = kWidth<T>;
   const int64_t steps = (k + depth - 1) / depth;
   int64_t p = 0;
-  if (b.row == 1 && columns == kColumns<T>) {
+  if (b.row == 1 && columns == width) {
     for (; p + w <= k / depth; p += w) {
 #pragma GCC unroll 2
-      for (int64_t half = 0; half < kColumns<T>; half += w) {
+      for (int64_t part = 0; part < width; part += w) {
         Vec<T> v[w];
-        load_columns<T, depth>(b.data + half * b.column + depth * p, b.column, w, v);
+        load_columns<T, depth>(b.data + part * b.column + depth * p, b.column, w, v);
 #pragma GCC unroll 16
-        for (int64_t q = 0; q < w; ++q) {
-          v[q].store_aligned(out + (p + q) * kColumns<T> + half);
-        }
+        for (int64_t q = 0; q < w; ++q) v[q].store_aligned(out + (p + q) * width + part);
       }
     }
   }
   for (; p < steps; ++p) {
     const S* from = b.data + depth * p * b.row;
-    T* to = out + p * kColumns<T>;
-    for (int64_t c = 0; c < kColumns<T>; ++c) {
+    T* to = out + p * width;
+    for (int64_t c = 0; c < width; ++c) {
       to[c] = c < columns ? element<T, depth>(from + c * b.column, b.row, k - depth * p) : T(0);
     }
   }
 }
 
-/// Panels of kColumns columns of B (k, n), k-major.
-template <class T, int64_t depth, class S>
-void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out) {
-  constexpr int64_t width = kColumns<T>;
+/// Panels of `width` columns of B (k, n), k-major, `panel` elements apart.
+template <class T, int64_t depth, int64_t width, class S>
+void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out, int64_t panel) {
   const int64_t steps = (k + depth - 1) / depth;
   int64_t j = 0;
   if (b.column == 1 && k % depth == 0) {
@@ -137,17 +133,25 @@ void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out) {
       const int64_t end = least(steps, p + kStreams);
       for (j = 0; j < whole; j += width) {
         for (int64_t q = p; q < end; ++q) {
-          pack_row<T, depth>(out + j * steps + q * width, b.data + depth * q * b.row + j, b.row,
-                             width);
+          pack_row<T, depth>(out + j / width * panel + q * width, b.data + depth * q * b.row + j,
+                             b.row, width);
         }
       }
     }
     j = whole;
   }
   for (; j < n; j += width) {
-    pack_columns<T, depth, S>(least(width, n - j), k, {b.data + j * b.column, b.row, b.column},
-                              out + j * steps);
+    pack_columns<T, depth, width, S>(
+        least(width, n - j), k, {b.data + j * b.column, b.row, b.column}, out + j / width * panel);
   }
+}
+
+inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/// n in equal pieces of about `most` at most, each a multiple of `step`: the length of a piece.
+inline int64_t even_piece(int64_t n, int64_t most, int64_t step) {
+  const int64_t pieces = most < step ? (n + step - 1) / step : (n + most - 1) / most;
+  return round_up((n + pieces - 1) / pieces, step);
 }
 
 }  // namespace needle::NEEDLE_ISA

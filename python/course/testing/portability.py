@@ -16,8 +16,8 @@ HOST = RELEASE / "tests" / "conformance"
 WITHOUT_AVX = ["qemu-x86_64", "-cpu", "Nehalem"]
 # So small that every loop over blocks runs more than once.
 SMALL_CACHES = "4K,16K,64K"
-# What AVX512_BF16 does, where it is not there.
-PAIRS = {"NEEDLE_BF16_PAIRS": "emulated", "NEEDLE_CACHES": SMALL_CACHES}
+# The layouts for AVX512_BF16 and for AMX, where neither is there.
+EMULATED = ["emulated-pairs", "emulated-tiles"]
 # Large arrays are not given back to the kernel each time: fresh pages are slow, in QEMU above all.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
@@ -65,7 +65,13 @@ def runs(recorder: Recorder) -> list[Run]:
         Run("aarch64", "neon", [*aarch64.RUN, aarch64.PROGRAM]),
         Run("small caches", here[0], env={"NEEDLE_CACHES": SMALL_CACHES}),
         *[
-            Run(f"bfloat16 in pairs, {isa}", isa, env=PAIRS | {"NEEDLE_ISA": isa}, only="two-byte")
+            Run(
+                f"bfloat16 {way}, {isa}",
+                isa,
+                env={"NEEDLE_ISA": isa, "NEEDLE_BF16": way, "NEEDLE_CACHES": SMALL_CACHES},
+                only="two-byte",
+            )
+            for way in EMULATED
             for isa in here
         ],
     ]
