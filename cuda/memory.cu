@@ -203,11 +203,12 @@ void require_gpu() {
   if (error != cudaSuccess || count == 0) {
     cudaGetLastError();
     const bool driver = error == cudaErrorInsufficientDriver;
-    throw RuntimeError(str("device cuda: ",
-                           driver ? "no NVIDIA driver, or one older than CUDA 13 (nvidia-smi shows it)"
-                                  : "no GPU is visible (nvidia-smi and CUDA_VISIBLE_DEVICES say why)",
-                           error == cudaSuccess || driver ? "" : ": ",
-                           error == cudaSuccess || driver ? "" : cudaGetErrorString(error), instead));
+    throw RuntimeError(
+        str("device cuda: ",
+            driver ? "no NVIDIA driver, or one older than CUDA 13 (nvidia-smi shows it)"
+                   : "no GPU is visible (nvidia-smi and CUDA_VISIBLE_DEVICES say why)",
+            error == cudaSuccess || driver ? "" : ": ",
+            error == cudaSuccess || driver ? "" : cudaGetErrorString(error), instead));
   }
   if (properties().major < 8) {
     throw RuntimeError(str("device cuda: ", properties().name, " has compute capability ",

@@ -29,7 +29,9 @@ __global__ void rotary_kernel(const Walk<6> w, bool inverse) {
 /// 64 queries by 64 keys where they fit into half of a multiprocessor's shared memory, else 32; or
 /// 16 where there are no more queries.
 template <class T, int kD, bool few>
-inline constexpr int kForwardRows = few ? 1 : sizeof(T) * kD <= 512 ? 4 : 2;
+inline constexpr int kForwardRows = few                     ? 1
+                                    : sizeof(T) * kD <= 512 ? 4
+                                                            : 2;
 
 /// A block has a tile of queries and walks over the tiles of keys: scores, their largest so far, the
 /// sum of exp(score - largest) and the weighted sum of values stay in registers and shared memory.
@@ -91,8 +93,7 @@ __global__ void __launch_bounds__(256)
     const T inverse = sum[i] == 0 ? T(0) : 1 / sum[i];
     for (int c = 0; c < kD / 16; ++c) total[i][c] *= inverse;
     if (x == 0 && row < a.tq) {
-      lse.head(b, h)[row * lse.stride[2]] =
-          sum[i] == 0 ? T(-INFINITY) : top[i] + std::log(sum[i]);
+      lse.head(b, h)[row * lse.stride[2]] = sum[i] == 0 ? T(-INFINITY) : top[i] + std::log(sum[i]);
     }
   }
   store_rows<T, kD, kRows>(total, out.head(b, h), out.stride[2], out.stride[3], first, a.tq, a.d);
@@ -103,8 +104,8 @@ View half(const View& x, int which) {
   View part = x;
   const int last = x.ndim() - 1;
   part.shape[last] = x.shape[last] / 2;
-  part.data = static_cast<char*>(x.data) +
-              which * part.shape[last] * x.strides[last] * size_of(x.dtype);
+  part.data =
+      static_cast<char*>(x.data) + which * part.shape[last] * x.strides[last] * size_of(x.dtype);
   return part;
 }
 
@@ -127,8 +128,7 @@ void rotary(bool inverse, const View& x, const View& cos, const View& sin, const
                       over(sin, pairs));
   const int item = static_cast<int>(size_of(x.dtype)), wide = 16 / item;
   const bool packed = w.size % wide == 0 && w.packs(wide, {item, item, item, item, item, item});
-  const auto blocks =
-      static_cast<unsigned>(ceil_div(w.size, int64_t{256} * (packed ? wide : 1)));
+  const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{256} * (packed ? wide : 1)));
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     if (packed) {
       NEEDLE_LAUNCH((rotary_kernel<T, 16 / sizeof(T)>), blocks, 256, 0, w, inverse);

@@ -30,7 +30,11 @@ struct Attention {
   bool causal;
 
   Attention(bool causal, const View& q, const View& k)
-      : heads(q.shape[1]), kv_heads(k.shape[1]), tq(q.shape[2]), tk(k.shape[2]), d(q.shape[3]),
+      : heads(q.shape[1]),
+        kv_heads(k.shape[1]),
+        tq(q.shape[2]),
+        tk(k.shape[2]),
+        d(q.shape[3]),
         causal(causal) {}
   __device__ int64_t keys_of(int64_t query) const {
     if (!causal) return tk;

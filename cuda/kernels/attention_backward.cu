@@ -17,8 +17,10 @@ namespace {
 /// 64 queries by 64 keys where four tiles and two squares fit into half of a multiprocessor's shared
 /// memory, else 32, or the 16 that fit at all; 16, too, where there are no more queries.
 template <class T, int kD, bool few>
-inline constexpr int kBackwardRows =
-    few ? 1 : sizeof(T) * kD <= 256 ? 4 : sizeof(T) * kD <= 1024 ? 2 : 1;
+inline constexpr int kBackwardRows = few                      ? 1
+                                     : sizeof(T) * kD <= 256  ? 4
+                                     : sizeof(T) * kD <= 1024 ? 2
+                                                              : 1;
 
 /// shared (batch, heads, tq), compact: out . dout of each query. A warp for each.
 template <class T>
@@ -142,8 +144,8 @@ __global__ void __launch_bounds__(256, 1)
 
 /// Blocks of `rows` along the rows of x, one for each head and batch element.
 dim3 grid_over(const View& x, int64_t rows) {
-  return dim3(static_cast<unsigned>(ceil_div(x.shape[2], rows)),
-              static_cast<unsigned>(x.shape[1]), static_cast<unsigned>(x.shape[0]));
+  return dim3(static_cast<unsigned>(ceil_div(x.shape[2], rows)), static_cast<unsigned>(x.shape[1]),
+              static_cast<unsigned>(x.shape[0]));
 }
 
 /// x at index 0 of its last axis.

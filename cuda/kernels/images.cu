@@ -30,12 +30,14 @@ struct Four {
 
 /// All sizes of a convolution. Height and width are index 0 and 1.
 struct Sizes {
-  int64_t n, groups, in, out;                    // in and out: channels of one group
-  int64_t image[2], windows[2], kernel[2];       // of x, of y, of weight
+  int64_t n, groups, in, out;               // in and out: channels of one group
+  int64_t image[2], windows[2], kernel[2];  // of x, of y, of weight
   int64_t stride[2], padding[2], dilation[2];
 
   Sizes(const Windows& w, int64_t groups, const View& x, const View& weight, const View& y)
-      : n(x.shape[0]), groups(groups), in(weight.shape[1]),
+      : n(x.shape[0]),
+        groups(groups),
+        in(weight.shape[1]),
         out(groups ? weight.shape[0] / groups : 0) {
     for (int i = 0; i < 2; ++i) {
       image[i] = x.shape[2 + i];
@@ -225,7 +227,9 @@ void conv2d_weight(const Windows& w, int64_t groups, const View& dy, const View&
                   length, Four<T>(dy), Four<T>(x), partial.as<T>());
   });
   const Shape& d = dweight.shape;
-  const View table{partial.as<void>(), x.dtype, {parts, d[0], d[1], d[2], d[3]},
+  const View table{partial.as<void>(),
+                   x.dtype,
+                   {parts, d[0], d[1], d[2], d[3]},
                    {results, d[1] * d[2] * d[3], d[2] * d[3], d[3], 1}};
   const Shape& t = dweight.strides;
   reduce(Reduce::sum, table,

@@ -18,9 +18,9 @@ constexpr int kLoads = 8;  // under way at once in each thread
 template <Reduce op, class T>
 struct Fold {
   static constexpr bool adds = op == Reduce::sum || op == Reduce::prod;
-  using Total = std::conditional_t<
-      std::is_same_v<T, bool>, int32_t,
-      std::conditional_t<std::is_floating_point_v<T> && adds, double, T>>;
+  using Total =
+      std::conditional_t<std::is_same_v<T, bool>, int32_t,
+                         std::conditional_t<std::is_floating_point_v<T> && adds, double, T>>;
 
   __device__ static Total first() {
     using Limits = std::numeric_limits<Total>;
@@ -101,8 +101,8 @@ __global__ void reduce_rows(const Plan<typename F::Total> plan) {
   plan.kept.locate(output, at);
   const int64_t begin = blockIdx.y * plan.length;
   const int64_t end = least(begin + plan.length, plan.reduced.size);
-  const auto mine = fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.x, end,
-                               blockDim.x);
+  const auto mine =
+      fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.x, end, blockDim.x);
   const auto total = across_row(mine, F::first(), F{});
   if (threadIdx.x == 0) put<T>(plan, output, blockIdx.y, at[1], total);
 }
@@ -123,8 +123,8 @@ __global__ void reduce_columns(const Plan<typename F::Total> plan) {
     plan.kept.locate(output, at);
     const int64_t begin = blockIdx.y * plan.length;
     const int64_t end = least(begin + plan.length, plan.reduced.size);
-    total = fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.y, end,
-                       blockDim.y);
+    total =
+        fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.y, end, blockDim.y);
   }
   if (blockDim.y > 1) {
     of_thread[threadIdx.y * blockDim.x + threadIdx.x] = total;

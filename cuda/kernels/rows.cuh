@@ -55,7 +55,9 @@ struct Row {
   const Rows<N>& rows;
   int64_t at[N];
 
-  __device__ Row(const Rows<N>& rows, int64_t index) : rows(rows) { rows.leading.locate(index, at); }
+  __device__ Row(const Rows<N>& rows, int64_t index) : rows(rows) {
+    rows.leading.locate(index, at);
+  }
   template <class T>
   __device__ T* data(int operand) const {
     return reinterpret_cast<T*>(rows.leading.data[operand] + at[operand]);

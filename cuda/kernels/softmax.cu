@@ -136,8 +136,8 @@ void softmax(bool log, const View& x, const View& out) {
         NEEDLE_LAUNCH((softmax_kernel<T, I::value, Again::value, true>), launch.grid, launch.block,
                       0, rows);
       } else {
-        NEEDLE_LAUNCH((softmax_kernel<T, I::value, Again::value, false>), launch.grid,
-                      launch.block, 0, rows);
+        NEEDLE_LAUNCH((softmax_kernel<T, I::value, Again::value, false>), launch.grid, launch.block,
+                      0, rows);
       }
     });
   });

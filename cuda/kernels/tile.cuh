@@ -59,8 +59,8 @@ __device__ void multiply_tile(const Product& p, int64_t row, int64_t column, boo
 
 /// put(i, j, sum) for the results of this thread that are inside.
 template <class Sum, class Put>
-__device__ void store_tile(const Product& p, int64_t row, int64_t column,
-                           const Sum (&sum)[4][4], const Put& put) {
+__device__ void store_tile(const Product& p, int64_t row, int64_t column, const Sum (&sum)[4][4],
+                           const Put& put) {
   const int thread = static_cast<int>(threadIdx.x), x = thread % 16, y = thread / 16;
   for (int i = 0; i < 4; ++i) {
     for (int j = 0; j < 4; ++j) {

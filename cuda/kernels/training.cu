@@ -16,11 +16,14 @@ struct Rates {
   T beta1, rest1, beta2, rest2, keep, rate, root, eps;
 
   explicit Rates(const AdamWStep& s)
-      : beta1(static_cast<T>(s.beta1)), rest1(static_cast<T>(1 - s.beta1)),
-        beta2(static_cast<T>(s.beta2)), rest2(static_cast<T>(1 - s.beta2)),
+      : beta1(static_cast<T>(s.beta1)),
+        rest1(static_cast<T>(1 - s.beta1)),
+        beta2(static_cast<T>(s.beta2)),
+        rest2(static_cast<T>(1 - s.beta2)),
         keep(static_cast<T>(1 - s.lr * s.weight_decay)),
         rate(static_cast<T>(s.lr / s.correction1)),
-        root(static_cast<T>(1 / std::sqrt(s.correction2))), eps(static_cast<T>(s.eps)) {}
+        root(static_cast<T>(1 / std::sqrt(s.correction2))),
+        eps(static_cast<T>(s.eps)) {}
 
   __device__ void step(T& p, T g, T& m, T& v) const {
     m = beta1 * m + rest1 * g;
@@ -193,8 +196,8 @@ void dropout(uint64_t seed, uint64_t offset, double p, const View& x, const View
   if (w.size == 0) return;
   const unsigned blocks = blocks_for(w.size / 4 + 2);
   const int item = static_cast<int>(size_of(x.dtype));
-  const bool packed = w.ndim == 1 && offset % 4 == 0 && w.step(1) == item &&
-                      w.packs(16 / item, {item, item});
+  const bool packed =
+      w.ndim == 1 && offset % 4 == 0 && w.step(1) == item && w.packs(16 / item, {item, item});
   const auto least_kept = static_cast<float>(p);
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     const auto scale = static_cast<T>(1 / (1 - p));

@@ -22,8 +22,8 @@ GetGpu load(Device device, const char* library) {
   if (!get) {
     const char* instead =
         device.kind == Device::cuda ? "cuda_sim, which runs the same kernels on the host" : "cpu";
-    throw RuntimeError(str("device ", device, ": not part of this build (", dlerror(), "); use ",
-                           instead));
+    throw RuntimeError(
+        str("device ", device, ": not part of this build (", dlerror(), "); use ", instead));
   }
   return reinterpret_cast<GetGpu>(get);
 }

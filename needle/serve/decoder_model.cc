@@ -27,8 +27,8 @@ class DecoderSequence final : public Sequence {
     reserve(length() + count);
     const NDArray ids = NDArray::empty({1, count}, DType::int64);
     std::copy(tokens.begin(), tokens.end(), ids.data<int64_t>());
-    const Tensor out = decoder_.forward_last(Tensor(to_device(ids, device_)), cache_.get());
-    const NDArray row = to_device(needle::contiguous(out).value(), Device{});  // (1, vocab)
+    const Tensor out = decoder_.forward_last(to_device(Tensor(ids), device_), cache_.get());
+    const NDArray row = needle::contiguous(to_device(out, Device{})).value();  // (1, vocab)
     std::copy_n(row.data<float>(), logits.size(), logits.begin());
   }
 

@@ -131,8 +131,13 @@ def test_one_gpu():
 
 @no_gpu
 def test_without_a_gpu_the_error_says_what_to_do():
-    for use in (lambda: ndl.ones(2).to("cuda"), lambda: ndl.zeros(2, device="cuda"),
-                ndl.cuda.device_name, ndl.cuda.synchronize, ndl.cuda.memory):
+    for use in (
+        lambda: ndl.ones(2).to("cuda"),
+        lambda: ndl.zeros(2, device="cuda"),
+        ndl.cuda.device_name,
+        ndl.cuda.synchronize,
+        ndl.cuda.memory,
+    ):
         with pytest.raises(RuntimeError, match=r"device cuda: .*cuda_sim"):
             use()
     assert ndl.ones(2).sum().item() == 2  # the process goes on
