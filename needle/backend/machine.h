@@ -16,6 +16,13 @@ struct Caches {
 /// The environment variable NEEDLE_CACHES=32K,512K,8M says otherwise; ValueError if it is malformed.
 const Caches& caches();
 
+/// How matmul multiplies bfloat16: each number widened to a float; by AVX-512's dot products of two;
+/// by AMX's tiles; or in the layout of one of the last two, but with other instructions, which is
+/// for tests. The best the CPU has (below AVX-512: widened), chosen at first use; the environment
+/// variable NEEDLE_BF16 names another. ValueError if that is not one, or not one of this CPU's.
+enum class Bf16Products { widened, pairs, tiles, emulated_pairs, emulated_tiles };
+Bf16Products bf16_products();
+
 /// Floating-point operations per second of `threads` threads that do nothing but multiply-adds in
 /// registers. dtype float32 or float64, else TypeError. Takes about 50 ms.
 double fma_peak(DType dtype, int threads);

@@ -20,6 +20,9 @@ def isa() -> str:
 
     The best that the CPU has. The environment variable NEEDLE_ISA names another one of isas(); it
     is read at first use. ValueError if it names something else.
+
+    On avx512, matmul of bfloat16 uses the tiles of AMX, or the dot products of AVX512_BF16, if the
+    CPU has them. They take subnormal numbers for zeros; NEEDLE_BF16=widened does without them.
     """
     return _core.cpu_isa()
 

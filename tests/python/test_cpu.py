@@ -36,6 +36,28 @@ def test_malformed_caches_are_refused(text: str) -> None:
     )
 
 
+WAYS = ["widened", "pairs", "tiles", "emulated-pairs", "emulated-tiles"]
+
+
+@pytest.mark.parametrize("way", [*WAYS, "twice"])
+def test_the_way_to_multiply_bfloat16_can_be_forced_or_is_refused(way: str) -> None:
+    program = """import needle as ndl, numpy as np
+x = np.arange(35.0, dtype="float32").reshape(5, 7)  # products and sums are exact
+a = ndl.tensor(x).astype("bfloat16")
+try: print((a @ a.transpose(0, 1)).tolist() == ndl.tensor(x @ x.T).astype("bfloat16").tolist())
+except ValueError as e: print(e)"""
+    env = dict(os.environ, NEEDLE_BF16=way)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    said = done.stdout.strip()
+    if way == "twice":
+        assert said == f"NEEDLE_BF16=twice: not one of {', '.join(WAYS)}"
+    elif said != "True":
+        assert way in ("pairs", "tiles")
+        assert said == f"NEEDLE_BF16={way}: this CPU, on {ndl.cpu.isa()}, has none"
+
+
 def test_peak_counts_lanes_and_units() -> None:
     # A core does at least one vector multiply-add in two cycles, and no more than four in one.
     lanes = {"sse2": 4, "avx2": 8, "avx512": 16, "neon": 4}[ndl.cpu.isa()]

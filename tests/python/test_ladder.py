@@ -84,7 +84,9 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rung", rungs("softmax"))
-@pytest.mark.parametrize("shape", [(1,), (7,), (3, 1), (5, 8), (4, 33), (2, 3, 19), (3, 2000)])
+@pytest.mark.parametrize(
+    "shape", [(1,), (7,), (3, 1), (5, 8), (6, 17), (4, 33), (2, 3, 19), (3, 2000)]
+)
 def test_softmax(rung, shape, rng):
     x = (rng.standard_normal(shape) * 10).astype(np.float32)
     got = rung(ndl.tensor(x)).numpy()

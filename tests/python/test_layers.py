@@ -49,7 +49,7 @@ PACKAGES: dict[str, set[str]] = {
     "pybind11": {"python/bind"},
 }
 SYSTEM = re.compile(
-    r"^((sys|netinet|arpa|linux)/\w+|fcntl|unistd|poll|pthread|strings|signal|dlfcn|sched|netdb|cpuid)\.h$"
+    r"^((sys|netinet|arpa|linux|sanitizer)/\w+|fcntl|unistd|poll|pthread|strings|signal|dlfcn|sched|netdb|cpuid)\.h$"
 )
 
 

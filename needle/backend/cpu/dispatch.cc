@@ -1,6 +1,8 @@
 // Which instruction set the cpu backend runs on: decided once, here.  (Lesson 04)
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <cstdlib>
@@ -11,6 +13,7 @@
 #include "needle/array/error.h"
 #include "needle/backend/cpu/cpu.h"
 #include "needle/backend/ladder.h"
+#include "needle/backend/machine.h"
 #include "needle/backend/registry.h"
 
 namespace needle {
@@ -108,7 +111,63 @@ const Isa& chosen() {
   return isa;
 }
 
+struct Bf16 {
+  const char* name;
+  Bf16Products products;
+  bool supported;
+};
+
+#ifdef __x86_64__
+/// Bit `bit` of register `which` (a, b, c, d) of CPUID leaf 7.
+bool cpuid7(unsigned subleaf, int which, int bit) {
+  unsigned word[4] = {};
+  return __get_cpuid_count(7, subleaf, &word[0], &word[1], &word[2], &word[3]) &&
+         (word[which] >> bit & 1);
+}
+
+/// Tiles are 8 KiB more to save for each thread: Linux wants to be asked before they are used.
+bool may_use_tiles() {
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+#endif
+
+Bf16Products choose_bf16() {
+  bool pairs = false, tiles = false, slow_pairs = false;
+#ifdef __x86_64__
+  if (std::string_view(cpu_isa()) == "avx512") {
+    pairs = cpuid7(1, 0, 5);                            // AVX512_BF16
+    slow_pairs = cpuid7(0, 3, 22) && cpuid7(0, 3, 24);  // AMX_BF16, AMX_TILE
+    tiles = slow_pairs && may_use_tiles();
+  }
+#endif
+  const char* variable = std::getenv("NEEDLE_BF16");
+  const std::string_view forced = variable ? variable : "";
+  if (forced.empty()) {
+    // Processors with tiles have pairs too, but as slow ones: 0.55 of the speed of widening.
+    if (tiles) return Bf16Products::tiles;
+    return pairs && !slow_pairs ? Bf16Products::pairs : Bf16Products::widened;
+  }
+  const Bf16 all[] = {{"widened", Bf16Products::widened, true},
+                      {"pairs", Bf16Products::pairs, pairs},
+                      {"tiles", Bf16Products::tiles, tiles},
+                      {"emulated-pairs", Bf16Products::emulated_pairs, true},
+                      {"emulated-tiles", Bf16Products::emulated_tiles, true}};
+  for (const Bf16& one : all) {
+    if (one.name != forced) continue;
+    if (one.supported) return one.products;
+    throw ValueError(str("NEEDLE_BF16=", forced, ": this CPU, on ", cpu_isa(), ", has none"));
+  }
+  throw ValueError(str("NEEDLE_BF16=", forced,
+                       ": not one of widened, pairs, tiles, emulated-pairs, emulated-tiles"));
+}
+
 }  // namespace
+
+Bf16Products bf16_products() {
+  static const Bf16Products found = choose_bf16();
+  return found;
+}
 
 const Kernels& cpu_kernels() { return *chosen().table; }
 const Probes& cpu_probes() { return *chosen().probes; }

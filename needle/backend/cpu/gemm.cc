@@ -11,11 +11,34 @@
 namespace needle::NEEDLE_ISA {
 namespace {
 
+/// sum + a * b in each lane, or the same with two products.
+template <Step step, class T>
+[[gnu::always_inline]] inline Vec<T> add_product(Vec<T> a, Vec<T> b, Vec<T> sum) {
+  if constexpr (step == Step::kSingle) {
+    return fma<T>(a, b, sum);
+#ifdef __AVX512F__
+  } else if constexpr (step == Step::kNativePair) {
+    __m512 result = sum;  // as text: compiled for all AVX-512, run where CPUID has AVX512_BF16
+    asm("vdpbf16ps %2, %1, %0" : "+v"(result) : "v"(__m512(a)), "v"(__m512(b)));
+    return result;
+#endif
+  } else {
+    using Bits = Vec<int32_t>;
+    const auto first = [](Vec<T> pairs) {
+      return xsimd::bitwise_cast<Vec<T>>(xsimd::bitwise_cast<Bits>(pairs) << 16);
+    };
+    const auto second = [](Vec<T> pairs) {
+      return xsimd::bitwise_cast<Vec<T>>(xsimd::bitwise_cast<Bits>(pairs) & Bits(-65536));
+    };
+    return fma<T>(second(a), second(b), fma<T>(first(a), first(b), sum));
+  }
+}
+
 /// C[R][kColumns] (+)= A B for one tile. Element (i, p) of A at a[i * a_row + p * a_step], row p of
 /// B at b + p * b_step.
-template <class T, int R>
-void tile(int64_t k, const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, T* c,
-          int64_t c_row, bool accumulate) {
+template <class T, Step step, int R>
+void tile(int64_t steps, const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step,
+          T* c, int64_t c_row, bool accumulate) {
   using V = Vec<T>;
   constexpr int64_t w = kWidth<T>;
   V sum[R][2];
@@ -27,14 +50,14 @@ void tile(int64_t k, const T* a, int64_t a_row, int64_t a_step, const T* b, int6
     __builtin_prefetch(c + i * c_row + 2 * w - 1);
   }
 #pragma GCC unroll 4
-  for (int64_t p = 0; p < k; ++p) {
+  for (int64_t p = 0; p < steps; ++p) {
     const V b0 = V::load_unaligned(b);
     const V b1 = V::load_unaligned(b + w);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
       const V ai(a[i * a_row]);
-      sum[i][0] = fma<T>(ai, b0, sum[i][0]);
-      sum[i][1] = fma<T>(ai, b1, sum[i][1]);
+      sum[i][0] = add_product<step, T>(ai, b0, sum[i][0]);
+      sum[i][1] = add_product<step, T>(ai, b1, sum[i][1]);
     }
     a += a_step;
     b += b_step;
@@ -54,17 +77,18 @@ void tile(int64_t k, const T* a, int64_t a_row, int64_t a_step, const T* b, int6
 template <class T>
 using Tile = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool);
 
-/// tile<T, rows>, for rows in 1 ... kRows: the last panel of A does no more work than it has rows.
-template <class T, int... I>
+/// tile<T, step, rows>, for rows in 1 ... kRows: the last panel of A does no more work than it has
+/// rows.
+template <class T, Step step, int... I>
 Tile<T> tile_of(int64_t rows, std::integer_sequence<int, I...> /*rows - 1*/) {
-  static constexpr Tile<T> tiles[] = {tile<T, I + 1>...};
+  static constexpr Tile<T> tiles[] = {tile<T, step, I + 1>...};
   return tiles[rows - 1];
 }
 
 /// One block: A (m, k) times B (k, n) into C. `last` is the panel of the columns of B that do not
 /// fill one.
-template <class T>
-void multiply_block(int64_t m, int64_t n, int64_t k, Panels<T> a, Panels<T> b, const T* last,
+template <class T, Step step>
+void multiply_block(int64_t m, int64_t n, int64_t steps, Panels<T> a, Panels<T> b, const T* last,
                     Matrix<T> c, bool accumulate) {
   constexpr int64_t width = kColumns<T>;
   constexpr std::make_integer_sequence<int, kRows> kAll{};
@@ -75,16 +99,16 @@ void multiply_block(int64_t m, int64_t n, int64_t k, Panels<T> a, Panels<T> b, c
     const int64_t b_step = whole ? b.step : width;
     for (int64_t i = 0; i < m; i += kRows) {
       const int64_t rows = least(kRows, m - i);
-      const Tile<T> run = tile_of<T>(rows, kAll);
+      const Tile<T> run = tile_of<T, step>(rows, kAll);
       const T* a_panel = a.data + i / kRows * a.panel;
       T* out = c.data + i * c.row + j;
       if (whole) {
-        run(k, a_panel, a.row, a.step, b_panel, b_step, out, c.row, accumulate);
+        run(steps, a_panel, a.row, a.step, b_panel, b_step, out, c.row, accumulate);
         continue;
       }
       // The tile hangs over C's right edge: compute it aside.
       alignas(64) T aside[kRows * width];
-      run(k, a_panel, a.row, a.step, b_panel, b_step, aside, width, false);
+      run(steps, a_panel, a.row, a.step, b_panel, b_step, aside, width, false);
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t s = 0; s < columns; ++s) {
           T& element = out[r * c.row + s];
@@ -95,14 +119,6 @@ void multiply_block(int64_t m, int64_t n, int64_t k, Panels<T> a, Panels<T> b, c
   }
 }
 
-int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-
-/// n in equal pieces of about `most` at most, each a multiple of `step`: the length of a piece.
-int64_t even_piece(int64_t n, int64_t most, int64_t step) {
-  const int64_t pieces = most < step ? (n + step - 1) / step : (n + most - 1) / most;
-  return round_up((n + pieces - 1) / pieces, step);
-}
-
 /// How much of A, B and k is worked on at a time.
 struct Blocks {
   int64_t m, n, k;
@@ -111,14 +127,80 @@ struct Blocks {
 /// A panel of B (k x kColumns) takes three quarters of L1, a block of A (m x k) half of L2, a block
 /// of B (k x n) a quarter of L3; the rest is for what streams through. A longer k reads and writes C
 /// less often, a shorter one leaves the panel more room: on the way from half of L1 to all of it
-/// nothing else changed the speed by more than two percent.
-template <class T>
+/// nothing else changed the speed by more than two percent. `depth` elements of k, of the type of the
+/// operands, lie in one T.
+template <class T, int64_t depth>
 Blocks blocks_for(int64_t m, int64_t n, int64_t k) {
   const Caches& cache = caches();
   constexpr int64_t item = sizeof(T);
-  const int64_t depth = even_piece(k, cache.l1 * 3 / 4 / (kColumns<T> * item), 4);
-  return {even_piece(m, cache.l2 / 2 / (depth * item), kRows),
-          even_piece(n, cache.l3 / 4 / (depth * item), kColumns<T>), depth};
+  const int64_t steps =
+      even_piece((k + depth - 1) / depth, cache.l1 * 3 / 4 / (kColumns<T> * item), 4);
+  return {even_piece(m, cache.l2 / 2 / (steps * item), kRows),
+          even_piece(n, cache.l3 / 4 / (steps * item), kColumns<T>), steps * depth};
+}
+
+// The processors with these instructions have AVX-512: for others nothing is compiled.
+#ifdef __AVX512F__
+constexpr Step kWidePair = Step::kNativePair;
+constexpr bool kHasTiles = true;
+#else
+constexpr Step kWidePair = Step::kEmulatedPair;
+constexpr bool kHasTiles = false;
+#endif
+
+template <class T, class S, Step step>
+void multiply_blocks(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<const S> b,
+                     Matrix<T> c, bool accumulate) {
+  constexpr int64_t width = kColumns<T>;
+  constexpr int64_t item = sizeof(T);
+  constexpr int64_t depth = depth_of(step);
+  // What fits into L2 as it lies there is not worth a copy, unless the rows of B that a tile reads
+  // are a round number of bytes apart and compete for a few places in L1.
+  constexpr bool same = std::is_same_v<T, S>;
+  const int64_t half = caches().l2 / 2;
+  const bool a_stays = same && m * k * item <= half && a.column == 1;
+  const bool crowded = b.row * item % 256 == 0 && k > 64;
+  const bool b_stays = same && n * k * item <= half && b.column == 1 && !crowded;
+  const Blocks block = a_stays && b_stays ? Blocks{m, n, k} : blocks_for<T, depth>(m, n, k);
+  const int64_t b_columns = b_stays ? width : round_up(block.n, width);
+  const int64_t a_rows = a_stays ? 0 : round_up(block.m, kRows);
+  const int64_t most = (block.k + depth - 1) / depth;
+  T* packed_b = static_cast<T*>(scratch(0, b_columns * most * item));
+  T* packed_a = static_cast<T*>(scratch(1, (a_rows * most + kWidth<T>)*item));
+
+  for (int64_t j = 0; j < n; j += block.n) {
+    const int64_t columns = least(block.n, n - j);
+    const int64_t whole = columns / width * width;
+    for (int64_t p = 0; p < k; p += block.k) {
+      const int64_t some = least(block.k, k - p);
+      const int64_t steps = (some + depth - 1) / depth;
+      const Matrix<const S> b_block{b.data + p * b.row + j * b.column, b.row, b.column};
+      Panels<T> b_panels{packed_b, width * steps, 1, width};
+      const T* last = packed_b + whole * steps;
+      if (!b_stays) {
+        pack_b<T, depth, width, S>(columns, some, b_block, packed_b, width * steps);
+      } else if constexpr (same) {
+        b_panels = {b_block.data, width, 1, b.row};
+        last = packed_b;
+        if (whole < columns) {
+          pack_columns<T, depth, width, S>(columns - whole, some, {b_block.data + whole, b.row, 1},
+                                           packed_b);
+        }
+      }
+      for (int64_t i = 0; i < m; i += block.m) {
+        const int64_t rows = least(block.m, m - i);
+        const Matrix<const S> a_block{a.data + i * a.row + p * a.column, a.row, a.column};
+        Panels<T> a_panels{packed_a, kRows * steps, 1, kRows};
+        if (!a_stays) {
+          pack_a<T, depth, S>(rows, some, a_block, packed_a);
+        } else if constexpr (same) {
+          a_panels = {a_block.data, kRows * a.row, a.row, a.column};
+        }
+        multiply_block<T, step>(rows, columns, steps, a_panels, b_panels, last,
+                                {c.data + i * c.row + j, c.row, 1}, accumulate || p > 0);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -133,52 +215,18 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const std::type_identity_t<S>>
     }
   }
   if (m == 0 || n == 0 || k == 0) return;
-  constexpr int64_t width = kColumns<T>;
-  constexpr int64_t item = sizeof(T);
-  // What fits into L2 as it lies there is not worth a copy, unless the rows of B that a tile reads
-  // are a round number of bytes apart and compete for a few places in L1.
-  constexpr bool same = std::is_same_v<T, S>;
-  const int64_t half = caches().l2 / 2;
-  const bool a_stays = same && m * k * item <= half && a.column == 1;
-  const bool crowded = b.row * item % 256 == 0 && k > 64;
-  const bool b_stays = same && n * k * item <= half && b.column == 1 && !crowded;
-  const Blocks block = a_stays && b_stays ? Blocks{m, n, k} : blocks_for<T>(m, n, k);
-  const int64_t b_columns = b_stays ? width : round_up(block.n, width);
-  const int64_t a_rows = a_stays ? 0 : round_up(block.m, kRows);
-  T* packed_b = static_cast<T*>(scratch(0, b_columns * block.k * item));
-  T* packed_a = static_cast<T*>(scratch(1, (a_rows * block.k + kWidth<T>)*item));
-
-  for (int64_t j = 0; j < n; j += block.n) {
-    const int64_t columns = least(block.n, n - j);
-    const int64_t whole = columns / width * width;
-    for (int64_t p = 0; p < k; p += block.k) {
-      const int64_t depth = least(block.k, k - p);
-      const Matrix<const S> b_block{b.data + p * b.row + j * b.column, b.row, b.column};
-      Panels<T> b_panels{packed_b, width * depth, 1, width};
-      const T* last = packed_b + whole * depth;
-      if (!b_stays) {
-        pack_b<T, S>(columns, depth, b_block, packed_b);
-      } else if constexpr (same) {
-        b_panels = {b_block.data, width, 1, b.row};
-        last = packed_b;
-        if (whole < columns) {
-          pack_columns<T, S>(columns - whole, depth, {b_block.data + whole, b.row, 1}, packed_b);
-        }
-      }
-      for (int64_t i = 0; i < m; i += block.m) {
-        const int64_t rows = least(block.m, m - i);
-        const Matrix<const S> a_block{a.data + i * a.row + p * a.column, a.row, a.column};
-        Panels<T> a_panels{packed_a, kRows * depth, 1, kRows};
-        if (!a_stays) {
-          pack_a<T, S>(rows, depth, a_block, packed_a);
-        } else if constexpr (same) {
-          a_panels = {a_block.data, kRows * a.row, a.row, a.column};
-        }
-        multiply_block<T>(rows, columns, depth, a_panels, b_panels, last,
-                          {c.data + i * c.row + j, c.row, 1}, accumulate || p > 0);
-      }
+  if constexpr (std::is_same_v<S, bfloat16>) {
+    switch (bf16_products()) {
+      case Bf16Products::widened: break;
+      case Bf16Products::pairs:
+        return multiply_blocks<T, S, kWidePair>(m, n, k, a, b, c, accumulate);
+      case Bf16Products::emulated_pairs:
+        return multiply_blocks<T, S, Step::kEmulatedPair>(m, n, k, a, b, c, accumulate);
+      case Bf16Products::tiles: return multiply_tiles<kHasTiles>(m, n, k, a, b, c, accumulate);
+      case Bf16Products::emulated_tiles: return multiply_tiles<false>(m, n, k, a, b, c, accumulate);
     }
   }
+  multiply_blocks<T, S, Step::kSingle>(m, n, k, a, b, c, accumulate);
 }
 
 template void gemm<float>(int64_t, int64_t, int64_t, Matrix<const float>, Matrix<const float>,

@@ -25,6 +25,11 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const std::type_identity_t<S>>
           Matrix<const std::type_identity_t<S>> b, Matrix<std::type_identity_t<T>> c,
           bool accumulate);
 
+/// gemm of bfloat16 on AMX, or in its layout but with ordinary instructions.
+template <bool native>
+void multiply_tiles(int64_t m, int64_t n, int64_t k, Matrix<const bfloat16> a,
+                    Matrix<const bfloat16> b, Matrix<float> c, bool accumulate);
+
 /// C = A B for an A of few rows, several threads: B is read once, as it lies in memory, and nothing
 /// is packed. False, with nothing done, if the operands are not of a kind for which that is fast.
 template <class T>

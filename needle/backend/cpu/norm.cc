@@ -39,6 +39,7 @@ void norm_rows(Norm kind, double eps, const View& x, const View& weight, const V
       const double variance = squares / static_cast<double>(n);
       const T scale = static_cast<T>(1 / std::sqrt(variance + eps));
       const Vec<T> s(scale);
+      if (r + 1 < end) from.fetch(r + 1);
       vectors<T>(n, [&](auto load, auto store) {
         store(y, fma<T>((load(in, T(0)) - c) * s, load(w, T(0)), load(b, T(0))));
       });

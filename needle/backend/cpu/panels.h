@@ -12,6 +12,14 @@ inline constexpr int64_t kRows = sizeof(Vec<float>) == 64 ? 14 : 6;
 template <class T>
 inline constexpr int64_t kColumns = 2 * kWidth<T>;
 
+/// What a tile does with one number of A and a vector of B: a multiply-add; or, with bfloat16
+/// operands, two of them. A pair of neighbours in k then takes the place of one float, in panels half
+/// as large. Native: AVX-512's vdpbf16ps. Emulated: the same in a few instructions.
+enum class Step { kSingle, kEmulatedPair, kNativePair };
+
+/// How many neighbours in k one element of a panel holds.
+inline constexpr int64_t depth_of(Step step) { return step == Step::kSingle ? 1 : 2; }
+
 /// Where the panels of an operand lie: packed, or in the matrix itself.
 template <class T>
 struct Panels {
@@ -20,16 +28,37 @@ struct Panels {
   int64_t row, step;  // within a panel: to the next row of A (column of B), to the next k
 };
 
+/// One element of a panel, from `depth` neighbours in k, `next` apart; those from `left` on are zeros.
+template <class T, int64_t depth, class S>
+[[gnu::always_inline]] inline T element(const S* from, int64_t next, int64_t left) {
+  if constexpr (depth == 1) {
+    return static_cast<T>(*from);
+  } else {
+    const uint32_t second = left > 1 ? from[next].bits : 0;
+    return __builtin_bit_cast(float, from->bits | second << 16);
+  }
+}
+
+/// n elements of a panel from compact elements of S, and from the row below if they are pairs.
+template <class T, int64_t depth, class S>
+[[gnu::always_inline]] inline void pack_row(T* to, const S* from, int64_t next, int64_t n) {
+  if constexpr (std::is_same_v<T, S>) {
+    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i] = element<T, depth>(from + i, next, depth);
+  }
+}
+
 /// w steps of a panel of A, for which w elements of kRows rows are turned over in registers. The
 /// lanes behind the last row are overwritten by what is stored next.
-template <class T, class S>
+template <class T, int64_t depth, class S>
 [[gnu::always_inline]] inline void pack_rows(const S* from, int64_t row, T* out) {
   constexpr int64_t w = kWidth<T>;
   constexpr int64_t groups = (kRows + w - 1) / w;
   Vec<T> v[groups][w];
 #pragma GCC unroll 8
   for (int64_t g = 0; g < groups; ++g) {
-    load_columns<T>(from + g * w * row, row, least(w, kRows - g * w), v[g]);
+    load_columns<T, depth>(from + g * w * row, row, least(w, kRows - g * w), v[g]);
   }
 #pragma GCC unroll 16
   for (int64_t q = 0; q < w; ++q) {
@@ -38,86 +67,91 @@ template <class T, class S>
   }
 }
 
-/// n elements of T from compact elements of S.
-template <class T, class S>
-[[gnu::always_inline]] inline void pack_row(T* to, const S* from, int64_t n) {
-  if constexpr (std::is_same_v<T, S>) {
-    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
-  } else {
-    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(from[i]);
-  }
-}
-
 /// Panels of kRows rows of A (m, k), k-major. Writes up to kWidth elements behind them.
-template <class T, class S>
+template <class T, int64_t depth, class S>
 void pack_a(int64_t m, int64_t k, Matrix<const S> a, T* out) {
-  for (int64_t i = 0; i < m; i += kRows, out += kRows * k) {
+  const int64_t steps = (k + depth - 1) / depth, whole = k / depth;
+  for (int64_t i = 0; i < m; i += kRows, out += kRows * steps) {
     const int64_t rows = least(kRows, m - i);
     const S* from = a.data + i * a.row;
+    const int64_t step = depth * a.column;
     int64_t p = 0;
     if (rows == kRows && a.column == 1) {
-      for (; p + kWidth<T> <= k; p += kWidth<T>) pack_rows<T>(from + p, a.row, out + p * kRows);
+      for (; p + kWidth<T> <= whole; p += kWidth<T>) {
+        pack_rows<T, depth>(from + p * step, a.row, out + p * kRows);
+      }
     } else if (rows == kRows && a.row == 1) {
-      for (; p < k; ++p) pack_row(out + p * kRows, from + p * a.column, kRows);
+      for (; p < whole; ++p) {
+        pack_row<T, depth>(out + p * kRows, from + p * step, a.column, kRows);
+      }
     }
-    for (; p < k; ++p) {
+    for (; p < steps; ++p) {
       for (int64_t r = 0; r < rows; ++r) {
-        out[p * kRows + r] = static_cast<T>(from[r * a.row + p * a.column]);
+        out[p * kRows + r] =
+            element<T, depth>(from + r * a.row + p * step, a.column, k - depth * p);
       }
     }
   }
 }
 
 /// One panel of B from `columns` columns; those that are missing are zeros.
-template <class T, class S>
+template <class T, int64_t depth, int64_t width, class S>
 void pack_columns(int64_t columns, int64_t k, Matrix<const S> b, T* out) {
   constexpr int64_t w = kWidth<T>;
+  const int64_t steps = (k + depth - 1) / depth;
   int64_t p = 0;
-  if (b.row == 1 && columns == kColumns<T>) {
-    for (; p + w <= k; p += w) {
+  if (b.row == 1 && columns == width) {
+    for (; p + w <= k / depth; p += w) {
 #pragma GCC unroll 2
-      for (int64_t half = 0; half < kColumns<T>; half += w) {
+      for (int64_t part = 0; part < width; part += w) {
         Vec<T> v[w];
-        load_columns<T>(b.data + half * b.column + p, b.column, w, v);
+        load_columns<T, depth>(b.data + part * b.column + depth * p, b.column, w, v);
 #pragma GCC unroll 16
-        for (int64_t q = 0; q < w; ++q) {
-          v[q].store_aligned(out + (p + q) * kColumns<T> + half);
-        }
+        for (int64_t q = 0; q < w; ++q) v[q].store_aligned(out + (p + q) * width + part);
       }
     }
   }
-  for (; p < k; ++p) {
-    const S* from = b.data + p * b.row;
-    T* to = out + p * kColumns<T>;
-    for (int64_t c = 0; c < kColumns<T>; ++c) {
-      to[c] = c < columns ? static_cast<T>(from[c * b.column]) : T(0);
+  for (; p < steps; ++p) {
+    const S* from = b.data + depth * p * b.row;
+    T* to = out + p * width;
+    for (int64_t c = 0; c < width; ++c) {
+      to[c] = c < columns ? element<T, depth>(from + c * b.column, b.row, k - depth * p) : T(0);
     }
   }
 }
 
-/// Panels of kColumns columns of B (k, n), k-major.
-template <class T, class S>
-void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out) {
-  constexpr int64_t width = kColumns<T>;
+/// Panels of `width` columns of B (k, n), k-major, `panel` elements apart.
+template <class T, int64_t depth, int64_t width, class S>
+void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out, int64_t panel) {
+  const int64_t steps = (k + depth - 1) / depth;
   int64_t j = 0;
-  if (b.column == 1) {
+  if (b.column == 1 && k % depth == 0) {
     // A few rows of B at a time, over all panels: memory is read as streams.
     constexpr int64_t kStreams = 8;
     const int64_t whole = n / width * width;
-    for (int64_t p = 0; p < k; p += kStreams) {
-      const int64_t end = least(k, p + kStreams);
+    for (int64_t p = 0; p < steps; p += kStreams) {
+      const int64_t end = least(steps, p + kStreams);
       for (j = 0; j < whole; j += width) {
         for (int64_t q = p; q < end; ++q) {
-          pack_row(out + j * k + q * width, b.data + q * b.row + j, width);
+          pack_row<T, depth>(out + j / width * panel + q * width, b.data + depth * q * b.row + j,
+                             b.row, width);
         }
       }
     }
     j = whole;
   }
   for (; j < n; j += width) {
-    pack_columns<T, S>(least(width, n - j), k, {b.data + j * b.column, b.row, b.column},
-                       out + j * k);
+    pack_columns<T, depth, width, S>(
+        least(width, n - j), k, {b.data + j * b.column, b.row, b.column}, out + j / width * panel);
   }
+}
+
+inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/// n in equal pieces of about `most` at most, each a multiple of `step`: the length of a piece.
+inline int64_t even_piece(int64_t n, int64_t most, int64_t step) {
+  const int64_t pieces = most < step ? (n + step - 1) / step : (n + most - 1) / most;
+  return round_up((n + pieces - 1) / pieces, step);
 }
 
 }  // namespace needle::NEEDLE_ISA

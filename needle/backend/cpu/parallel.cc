@@ -16,25 +16,40 @@
 #include <mutex>
 #include <new>
 
+#ifdef NEEDLE_THREAD_SANITIZER
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #include "needle/array/error.h"
+#include "needle/array/ref.h"
 #include "needle/backend/registry.h"
 
 namespace needle {
 namespace {
 
+int processors() {
+  static const int found = std::max(1, tbb::this_task_arena::max_concurrency());
+  return found;
+}
+
 std::atomic<int>& thread_setting() {
-  static std::atomic<int> threads = std::max(1, tbb::this_task_arena::max_concurrency());
+  static std::atomic<int> threads = processors();
   return threads;
 }
 
-/// The arena that all callers share: however many threads call, no more than num_threads() work.
-std::shared_ptr<tbb::task_arena> shared_arena(int threads) {
+/// The arena that all callers share: however many threads call, no more than num_threads() work, nor
+/// more than there are processors. (Asked for more, oneTBB would print a warning.)
+struct Arena : RefCounted {
+  explicit Arena(int threads) : tasks(threads) {}
+  tbb::task_arena tasks;
+};
+
+Ref<Arena> shared_arena(int threads) {
   static std::mutex mutex;
-  static std::shared_ptr<tbb::task_arena> arena;
+  static Ref<Arena> arena;
+  threads = std::min(threads, processors());
   const std::lock_guard lock(mutex);
-  if (!arena || arena->max_concurrency() != threads) {
-    arena = std::make_shared<tbb::task_arena>(threads);
-  }
+  if (!arena || arena->tasks.max_concurrency() != threads) arena = make_ref<Arena>(threads);
   return arena;
 }
 
@@ -42,6 +57,19 @@ std::shared_ptr<tbb::task_arena> shared_arena(int threads) {
 void order_stores() {
 #ifdef __SSE2__
   __builtin_ia32_sfence();
+#endif
+}
+
+/// What happened before happens_before(x) in one thread is seen after happens_after(x) in another. For
+/// ThreadSanitizer alone: oneTBB is not compiled for it, so it does not see what orders the pieces.
+void happens_before([[maybe_unused]] void* x) {
+#ifdef NEEDLE_THREAD_SANITIZER
+  __tsan_release(x);
+#endif
+}
+void happens_after([[maybe_unused]] void* x) {
+#ifdef NEEDLE_THREAD_SANITIZER
+  __tsan_acquire(x);
 #endif
 }
 
@@ -71,17 +99,22 @@ void run_parallel(int64_t n, int64_t grain, RangeBody body, void* context) {
     order_stores();
     return;
   }
+  char start = 0, end = 0;
   const auto run_piece = [&](int64_t piece) {
+    happens_after(&start);
     const Inside mark;
     body(context, n * piece / pieces, n * (piece + 1) / pieces);
     order_stores();
+    happens_before(&end);
   };
-  shared_arena(num_threads())->execute([&] {
-    // Isolated: while this thread waits for its own pieces it must not start a piece of somebody
-    // else, which would use the same scratch memory.
+  happens_before(&start);
+  shared_arena(num_threads())->tasks.execute([&] {
+    // Isolated: while this thread waits for its own pieces it does not start one of somebody else.
+    // It still may before, while the arena is full.
     tbb::this_task_arena::isolate(
         [&] { tbb::parallel_for(int64_t{0}, pieces, run_piece, tbb::static_partitioner{}); });
   });
+  happens_after(&end);
 }
 
 void* scratch(int which, size_t bytes) {
@@ -89,8 +122,10 @@ void* scratch(int which, size_t bytes) {
     std::unique_ptr<void, decltype(&std::free)> data{nullptr, &std::free};
     size_t bytes = 0;
   };
-  static thread_local Buffer buffers[6];
-  Buffer& buffer = buffers[which];
+  // A set of its own for pieces: one of another caller may come to run on a thread that waits for the
+  // arena, where a kernel has put something into its scratch memory.
+  static thread_local Buffer buffers[2][6];
+  Buffer& buffer = buffers[inside_piece ? 1 : 0][which];
   if (buffer.bytes < bytes) {
     const size_t rounded = (bytes + 4095) & ~size_t{4095};
     buffer.data.reset(std::aligned_alloc(64, rounded));

@@ -22,7 +22,8 @@ template <class Body>
 /// How many pieces run_parallel can make now: 1 inside a running piece.
 int64_t max_pieces();
 
-/// At least `bytes` of 64-byte aligned memory of this thread; number `which` (0 to 5) of several.
+/// At least `bytes` of 64-byte aligned memory of this thread; number `which` (0 to 5) of several, and
+/// inside a piece another than outside.
 /// It stays until the thread ends: kernels in a loop allocate nothing. Contents are undefined.
 void* scratch(int which, size_t bytes);
 

@@ -39,6 +39,7 @@ void softmax_rows(bool log, const View& x, const View& out) {
       T* y = to.write(r, buffer[1]);
       // softmax of a row of -inf is 0 / 0 = NaN, as in the reference: no largest, no shift.
       const T largest = row_max<T>(in, n);
+      if (r + 1 < end) from.fetch(r + 1);
       if (log) {
         const double sum = exp_row<T>(in, buffer[2], n, largest);
         const Vec<T> shift(largest);

@@ -33,13 +33,18 @@ template <class T, int s = 1>
 }
 
 /// columns[j] = element j of rows 0 ... `count` - 1 at `from`, `row` apart; the lanes behind repeat
-/// the last row.
-template <class T, class S>
+/// the last row. With a `depth` of 2, a pair of halves, unchanged, takes the place of one float.
+template <class T, int64_t depth = 1, class S>
 [[gnu::always_inline]] inline void load_columns(const S* from, int64_t row, int64_t count,
                                                 Vec<T>* columns) {
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kWidth<T>; ++r) {
-    columns[r] = load_wide<T>(from + (r < count ? r : count - 1) * row);
+    const S* p = from + (r < count ? r : count - 1) * row;
+    if constexpr (depth == 1) {
+      columns[r] = load_wide<T>(p);
+    } else {
+      columns[r] = Vec<T>::load_unaligned(reinterpret_cast<const T*>(p));
+    }
   }
   transpose<T>(columns);
 }

@@ -14,8 +14,7 @@ FAULT = re.compile(r"(: (fatal )?error: |undefined reference|: error:|^ninja: er
 CONTEXT = re.compile(r"(: In |^In file included|^ +from )")
 COLOUR = re.compile("\x1b\\[[0-9;]*[mK]")
 SHOWN_LINES = 20
-SANITIZE_OPTIONS = [
-    "-Db_sanitize=address,undefined",
+WATCHED = [
     "-Db_lundef=false",
     # Several files compiled as one, without optimisation: sanitizers triple the time that takes.
     # The kernels are optimised all the same: see needle/meson.build.
@@ -25,6 +24,8 @@ SANITIZE_OPTIONS = [
     "-Db_pch=false",
     "-Dpython=disabled",
 ]
+SANITIZE_OPTIONS = ["-Db_sanitize=address,undefined", *WATCHED]
+THREADS_OPTIONS = ["-Db_sanitize=thread", *WATCHED]
 
 
 def build(folder: Path, options: list[str] | None = None, targets: list[str] | None = None) -> None:

@@ -42,9 +42,9 @@ def run_lint(recorder: Recorder) -> None:
 
 
 def source_files() -> list[Path]:
-    """All files that people wrote, those git knows or would add; no binary ones, and no mutants.
+    """All files that people wrote, those git knows or would add.
 
-    A mutant is the inside of a function, with a fault.
+    No binary ones, no mutants (the insides of functions, with a fault), no results of benchmarks.
     """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -53,7 +53,9 @@ def source_files() -> list[Path]:
     return sorted(
         file
         for file in files
-        if file.is_file() and file.suffix not in BINARY and "mutants" not in file.parts
+        if file.is_file()
+        and file.suffix not in BINARY
+        and not {"mutants", "results"} & set(file.parts)
     )
 
 

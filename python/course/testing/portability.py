@@ -16,6 +16,8 @@ HOST = RELEASE / "tests" / "conformance"
 WITHOUT_AVX = ["qemu-x86_64", "-cpu", "Nehalem"]
 # So small that every loop over blocks runs more than once.
 SMALL_CACHES = "4K,16K,64K"
+# The layouts for AVX512_BF16 and for AMX, where neither is there.
+EMULATED = ["emulated-pairs", "emulated-tiles"]
 # Large arrays are not given back to the kernel each time: fresh pages are slow, in QEMU above all.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
@@ -28,6 +30,7 @@ class Run:
     isa: str
     command: Sequence[str | os.PathLike[str]] = (HOST,)
     env: dict[str, str] = field(default_factory=dict)
+    only: str = ""  # part of the names of its test cases
 
 
 def run_portability(recorder: Recorder, pattern: str | None) -> None:
@@ -44,7 +47,7 @@ def run_portability(recorder: Recorder, pattern: str | None) -> None:
     env |= {"NEEDLE_DEVICE": "cpu"} | KEEP_MEMORY
 
     def run(one: Run) -> None:
-        run_doctest(recorder, one.command, pattern, env | one.env, one.name, one.isa)
+        run_doctest(recorder, one.command, pattern or one.only, env | one.env, one.name, one.isa)
 
     # As many at once as there are processors: each has one thread most of the time.
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -61,6 +64,16 @@ def runs(recorder: Recorder) -> list[Run]:
         Run("x86-64 without AVX", "sse2", [*WITHOUT_AVX, HOST]),
         Run("aarch64", "neon", [*aarch64.RUN, aarch64.PROGRAM]),
         Run("small caches", here[0], env={"NEEDLE_CACHES": SMALL_CACHES}),
+        *[
+            Run(
+                f"bfloat16 {way}, {isa}",
+                isa,
+                env={"NEEDLE_ISA": isa, "NEEDLE_BF16": way, "NEEDLE_CACHES": SMALL_CACHES},
+                only="two-byte",
+            )
+            for way in EMULATED
+            for isa in here
+        ],
     ]
     for isa in ["sse2", "avx2", "avx512"]:
         if isa == "avx512" and isa not in here:

@@ -3,31 +3,21 @@
 import os
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 
-from ..bootstrap.build import SANITIZE_OPTIONS, build
-from ..bootstrap.steps import SetupError
 from ..errors import CourseError
 from ..homework.regions import scan
-from ..paths import RELEASE, ROOT, SANITIZE
+from ..paths import RELEASE, ROOT
 from . import homework_suite
 from .doctest_suite import run_doctest
 from .lint import run_lint
 from .portability import run_portability
-from .process import stream
 from .pytest_suite import run_pytest
 from .recorder import Counts, Recorder
+from .sanitize import run_sanitize
 
 LAYERS = "tests/python/test_layers.py"
-FUZZ_INPUTS = 10000
-FUZZ_SECONDS = 900
-SANITIZED = ["tests/conformance", "tests/unit", "tests/fuzz_checkpoint"]
-SANITIZER_ENVIRONMENT = {
-    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
-    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-}
 
 
 def layers(recorder: Recorder, pattern: str | None) -> None:
@@ -75,41 +65,8 @@ def lint(recorder: Recorder, _pattern: str | None) -> None:
 
 
 def sanitize(recorder: Recorder, pattern: str | None) -> None:
-    """The C++ tests again with AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzer.
-
-    Of the cpu backend only what this machine would choose: sanitizers triple the time to compile.
-    """
-    import needle  # not at the top: it may just have been built
-
-    options = [*SANITIZE_OPTIONS, f"-Disas={needle.cpu.isa()}"]
-    try:
-        build(SANITIZE, options, SANITIZED)
-    except SetupError as error:
-        recorder.failed("build", str(error))
-        return
-    env = dict(os.environ) | SANITIZER_ENVIRONMENT
-    # All at once: each has one thread most of the time, and they take turns on two processors.
-    with ThreadPoolExecutor(3) as pool:
-        running = [
-            pool.submit(run_doctest, recorder, [SANITIZE / "tests/conformance"], pattern, env),
-            pool.submit(run_doctest, recorder, [SANITIZE / "tests/unit"], pattern, env),
-        ]
-        if not pattern:
-            running.append(pool.submit(_fuzz, recorder, env))
-        for done in running:
-            done.result()
-
-
-def _fuzz(recorder: Recorder, env: dict[str, str]) -> None:
-    """Arbitrary bytes into the loaders of a checkpoint; its last lines are shown if it fails."""
-    recorder.now("fuzz_checkpoint")
-    said: list[str] = []
-    program = SANITIZE / "tests/fuzz_checkpoint"
-    fault = stream([program, str(FUZZ_INPUTS)], said.append, FUZZ_SECONDS, env)
-    if fault:
-        recorder.failed("fuzz_checkpoint", "\n".join([*said[-30:], fault]))
-    else:
-        recorder.passed()
+    """The C++ tests again with the compiler's sanitizers, and a fuzzer."""
+    run_sanitize(recorder, pattern)
 
 
 def portability(recorder: Recorder, pattern: str | None) -> None:
