@@ -23,8 +23,8 @@ namespace needle::cuda {
 /// Throws if the launch just made was refused. `shared` is its dynamic shared memory.
 inline void check_launch(cudaError_t error, const char* kernel, const char* file, int line) {
   if (error == cudaSuccess) return;
-  throw RuntimeError(str(kernel, ": ", cudaGetErrorString(error), " (launched at ", file, ":",
-                         line, ")"));
+  throw RuntimeError(
+      str(kernel, ": ", cudaGetErrorString(error), " (launched at ", file, ":", line, ")"));
 }
 
 /// More than 48 KiB of dynamic shared memory have to be asked for, once for each kernel.
@@ -38,15 +38,15 @@ void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* fi
 
 }  // namespace needle::cuda
 
-#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                         \
-  do {                                                                                          \
-    ::needle::cuda::allow_shared(+kernel, shared, #kernel, __FILE__, __LINE__);                 \
-    kernel<<<grid, block, shared>>>(__VA_ARGS__);                                               \
-    ::needle::cuda::check_launch(cudaGetLastError(), #kernel, __FILE__, __LINE__);              \
+#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                            \
+  do {                                                                             \
+    ::needle::cuda::allow_shared(+kernel, shared, #kernel, __FILE__, __LINE__);    \
+    kernel<<<grid, block, shared>>>(__VA_ARGS__);                                  \
+    ::needle::cuda::check_launch(cudaGetLastError(), #kernel, __FILE__, __LINE__); \
   } while (0)
 
-#define NEEDLE_DYNAMIC_SHARED(T, name)                           \
-  extern __shared__ __align__(16) unsigned char name##_bytes[];  \
+#define NEEDLE_DYNAMIC_SHARED(T, name)                          \
+  extern __shared__ __align__(16) unsigned char name##_bytes[]; \
   T* const name = reinterpret_cast<T*>(name##_bytes)
 
 #else
@@ -56,11 +56,12 @@ void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* fi
 
 #define NEEDLE_GPU cuda_sim
 
-#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                           \
-  ::needle::sim::launch({#kernel, __FILE__, __LINE__}, grid, block, shared,                       \
-                        [=](const auto&... arguments) { kernel(arguments...); } __VA_OPT__(, )    \
+#define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                        \
+  ::needle::sim::launch({#kernel, __FILE__, __LINE__}, grid, block, shared,                    \
+                        [=](const auto&... arguments) { kernel(arguments...); } __VA_OPT__(, ) \
                             __VA_ARGS__)
 
-#define NEEDLE_DYNAMIC_SHARED(T, name) T* const name = static_cast<T*>(::needle::sim::dynamic_shared())
+#define NEEDLE_DYNAMIC_SHARED(T, name) \
+  T* const name = static_cast<T*>(::needle::sim::dynamic_shared())
 
 #endif
