@@ -14,7 +14,7 @@ from course.errors import CourseError
 from course.train import data
 from course.train.optimizer_state import flatten, unflatten
 from course.train.options import TrainOptions
-from course.train.schedule import AIM, Budget, evaluation_interval, learning_rate
+from course.train.schedule import AIM, UNUSED, Budget, evaluation_interval, learning_rate
 
 # --- corpus ---
 
@@ -179,8 +179,8 @@ def test_about_twenty_evaluations(total: int) -> None:
     assert total < 20 or total // every >= 10
 
 
-@pytest.mark.parametrize("slower", [1.0, 1.5, 0.5])
-def test_budget_is_used_but_never_exceeded(slower: float) -> None:
+@pytest.mark.parametrize(("slower", "after"), [(1.0, 30), (1.5, 30), (0.5, 30), (0.1, 6)])
+def test_budget_is_used_but_never_exceeded(slower: float, after: float) -> None:
     """A simulated run, whose steps change speed after the plan was made."""
     budget = Budget(100.0)
     clock, step, total, plans = 2.0, 0, None, 0
@@ -188,22 +188,23 @@ def test_budget_is_used_but_never_exceeded(slower: float) -> None:
     while total is None or step < total:
         if step and budget.exhausted(clock):
             break
-        seconds = 0.05 * (slower if clock > 30 else 1.0)
+        seconds = 0.05 * (slower if clock > after else 1.0)
         clock, step = clock + seconds, step + 1
         budget.observe_step(seconds)
         if total is None and budget.knows_enough():
             total, plans = budget.plan(step, clock), plans + 1
             assert clock < 10
-        elif total is not None and step < total and budget.too_slow(step, total, clock):
-            total, plans = min(total, budget.plan(step, clock)), plans + 1
+        elif total is not None and step < total:
+            now = (step, total, clock)
+            if budget.too_slow(*now) or budget.too_fast(*now):
+                total, plans = budget.plan(step, clock), plans + 1
         if total and step % evaluation_interval(total) == 0:
             clock += budget.evaluation_seconds
     end = clock + budget.closing_seconds
     assert end <= 100
     assert plans == 1 if slower == 1 else plans <= 4
-    if slower >= 1:
-        assert step == total
-        assert end > 100 * AIM - 3
+    assert step == total
+    assert end > 100 * AIM * (1 if slower >= 1 else UNUSED) - 3
 
 
 def test_budget_is_exhausted_when_one_more_step_might_be_too_late() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -19,7 +20,12 @@ ARGUMENTS = [
     *("-std=c++20", "-O1", "-g", "-fsanitize=thread", "-fsanitize-coverage=trace-pc"),
     *("--param=tsan-instrument-func-entry-exit=0", "-ffp-contract=off", "-fno-pie"),
 ]
-LIBRARIES = ["cuda/sim/libneedle_sim.a", "needle/libneedle_arrays.a"]
+LIBRARIES = [
+    "cuda/sim/libneedle_sim.a",
+    "needle/libneedle_arrays.a",
+    "needle/libneedle_parallel.a",
+]
+FAULT = re.compile(r"error|undefined reference")
 SECONDS = 600
 
 
@@ -57,7 +63,7 @@ def _run(command: list[str | Path], source: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        first = next((i for i, line in enumerate(lines) if "error" in line), 0)
+        first = next((i for i, line in enumerate(lines) if FAULT.search(line)), 0)
         raise CourseError(
             f"{source} does not compile:\n  " + "\n  ".join(lines[first : first + 12]), status=1
         )

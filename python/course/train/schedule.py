@@ -1,7 +1,8 @@
 """Learning rate and number of steps.
 
 The learning rate is a function of the step alone. The clock decides only how many steps there are:
-once, from the step time measured at the start, and again if the machine turns out too slow.
+once, from the step time measured at the start, and again if the machine turns out too slow, or much
+faster than in that moment.
 """
 
 import math
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 AIM = 0.965
 # A new, smaller plan is made when the projection is this much above what was aimed at.
 TOLERANCE = 1.03
+# A new, larger plan is made in the first half, when the projection is below this part of what was
+# aimed at: the first one was made while something else kept the machine busy.
+UNUSED = 0.8
 EVALUATIONS = 20
 MEASURED_STEPS = 8
 MEASURED_SHARE = 0.03  # of the budget
@@ -84,6 +88,12 @@ class Budget:
         if self.measured - self.planned_at < 3 * self.memory:
             return False
         return self.projection(step, total, elapsed) > self.seconds * AIM * TOLERANCE
+
+    def too_fast(self, step: int, total: int, elapsed: float) -> bool:
+        """Whether a larger plan is due."""
+        if self.measured - self.planned_at < 3 * self.memory or step > total // 2:
+            return False
+        return self.projection(step, total, elapsed) < self.seconds * AIM * UNUSED
 
     def exhausted(self, elapsed: float) -> bool:
         """Whether one more step might end after the budget."""

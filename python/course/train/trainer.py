@@ -161,15 +161,18 @@ class Trainer:
         if total is None:
             due = budget.knows_enough()
         else:
-            due = progress.step < total and budget.too_slow(progress.step, total, self._elapsed())
+            now = (progress.step, total, self._elapsed())
+            due = progress.step < total and (budget.too_slow(*now) or budget.too_fast(*now))
         if not due:
             return
         new = budget.plan(progress.step, self._elapsed())
         if total is None:
             progress.evaluate_every = evaluation_interval(new)
             self._display.say(f"Planned: {new} steps of {1000 * budget.step_seconds:.0f} ms")
-        elif new < total:
-            self._display.say(f"Steps have become slower: {new} instead of {total} planned")
+        elif new != total:
+            how = "slower" if new < total else "faster"
+            self._display.say(f"Steps have become {how}: {new} instead of {total} planned")
+            progress.evaluate_every = max(progress.evaluate_every or 1, evaluation_interval(new))
         else:
             return
         progress.total_steps = new
