@@ -5,7 +5,7 @@ done in C++, in the compiled module needle._core.
 """
 
 from . import _tensor as _tensor  # gives Tensor and NDArray their Python half
-from . import autograd, cpu, cuda, data, ladder, nn, optim, text, training, transformer
+from . import autograd, cpu, cuda, data, ladder, nn, optim, sim, text, training, transformer
 from ._core import (
     DType,
     Generator,
@@ -284,6 +284,7 @@ __all__ = [
     "set_printoptions",
     "sigmoid",
     "silu",
+    "sim",
     "sin",
     "softmax",
     "sort",

@@ -1,4 +1,4 @@
-"""`./course sim`. What the simulator finds and counts is tested in tests/sim."""
+"""`./course sim`, and ndl.sim. What the simulator finds and counts is tested in tests/sim."""
 
 import json
 import os
@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import needle as ndl
 from course.errors import CourseError
 from course.paths import RELEASE, ROOT
 from course.sim.rewrite import rewrite
@@ -222,3 +224,31 @@ def test_every_hook_that_kernels_call_is_there() -> None:
     defined = symbols("cuda/sim/libneedle_sim.a", "--defined-only")
     assert called >= {"__tsan_read4", "__tsan_write16", "__sanitizer_cov_trace_pc"}
     assert called <= defined
+
+
+@pytest.mark.skipif(not ndl.is_available("cuda_sim"), reason="this build has no device cuda_sim")
+class TestModule:
+    """ndl.sim, with kernels of the library."""
+
+    def test_kernels_are_counted_and_nothing_is_found(self, tmp_path: Path) -> None:
+        ndl.sim.clear()
+        x = ndl.tensor(np.arange(64 * 48, dtype=np.float32).reshape(64, 48)).to("cuda_sim")
+        with ndl.sim.watch():
+            assert ndl.sim.options().check
+            y = (x + x).to("cpu")
+        assert not ndl.sim.options().check
+        assert np.array_equal(y.numpy(), 2 * np.arange(64 * 48).reshape(64, 48))
+        report = ndl.sim.report(html=tmp_path / "page.html")
+        assert report.findings == []
+        total = report.kernels[-1]["total"]
+        assert total["global_reads"]["bytes"] >= 2 * 64 * 48 * 4
+        assert "sectors each" in str(report)
+        assert "<table>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+        ndl.sim.clear()
+        assert ndl.sim.report() == ndl.sim.Report([], [])
+
+    def test_options_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="order 'random' is none of normal"):
+            ndl.sim.set_options(order="random")
+        with pytest.raises(ValueError, match="step_limit 0"):
+            ndl.sim.set_options(step_limit=0)
