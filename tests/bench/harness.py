@@ -108,7 +108,7 @@ def compare(
 
 
 def _spread(turns: list[Turn]) -> float:
-    """How far apart the middle half of the ratios lies, as a part of their median; the worst case's."""
+    """How far apart half of the ratios lie, as a part of their median; that of the worst case."""
     worst = 0.0
     for i in range(len(turns[0][0])):
         ratios = [min(peers) / ours[i] for ours, peers, _ in turns]
