@@ -1,8 +1,9 @@
 """Writes the type stubs of the compiled module: `python -m needle._stubs`.
 
 Signatures are those that pybind11 puts in front of every docstring; what Python code adds to the
-classes (printing, pickling) is read with inspect. Two files, so that none is long: _core.pyi, and
-_core_arrays.pyi for the classes around Tensor. A test compares both with what this gives.
+classes (printing, pickling) is read with inspect. Three files, so that none is long: _core.pyi,
+_core_arrays.pyi for the classes around Tensor, _core_models.pyi for modules, optimizers and what
+goes with them. A test compares them with what this gives.
 """
 
 import ast
@@ -145,19 +146,31 @@ def generate() -> dict[str, str]:
     # A base class stands before the classes that derive from it.
     classes.sort(key=lambda cls: (len(cls.__mro__), cls.__name__))
     arrays = [_class(cls) for cls in classes if cls.__name__ in ARRAYS]
-    others = [_class(cls) for cls in classes if cls.__name__ not in ARRAYS]
+    models = [cls for cls in classes if cls.__name__ not in ARRAYS]
     constants = [f"{n}: DType" for n, v in members.items() if isinstance(v, _core.DType)]
     functions = [
         _function(n, v) for n, v in members.items() if not isinstance(v, type | _core.DType)
     ]
-    names = (*ARRAYS, "AnyDevice", "AnyDType", "Axes", "Shape")
-    imports = "\n".join(f"from ._core_arrays import {name} as {name}" for name in names)
+    basic = _imports("_core_arrays", [*ARRAYS, "AnyDevice", "AnyDType", "Axes", "Shape"])
+    others = _imports("_core_models", sorted(cls.__name__ for cls in models))
+    texts = {
+        "_core_arrays.pyi": ["The classes of _core around Tensor.", ALIASES, *arrays],
+        "_core_models.pyi": ["The classes of _core for models.", basic, *map(_class, models)],
+        "_core.pyi": [
+            "The compiled module.",
+            f"{basic}\n{others}",
+            "\n".join(constants),
+            "\n".join(functions),
+        ],
+    }
     return {
-        "_core_arrays.pyi": "\n\n".join([HEADER.format(doc="The classes of _core around Tensor.")
-                                         + ALIASES, *arrays]) + "\n",
-        "_core.pyi": "\n\n".join([HEADER.format(doc="The compiled module.") + "\n" + imports,
-                                  "\n".join(constants), *others, "\n".join(functions)]) + "\n",
-    }  # fmt: skip
+        file: "\n\n".join([HEADER.format(doc=doc) + "\n" + first.strip("\n"), *parts]) + "\n"
+        for file, (doc, first, *parts) in texts.items()
+    }
+
+
+def _imports(module: str, names: list[str]) -> str:
+    return "\n".join(f"from .{module} import {name} as {name}" for name in names)
 
 
 if __name__ == "__main__":
