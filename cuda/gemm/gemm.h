@@ -1,4 +1,4 @@
-// Matrix products on the GPU: the one function that the table of kernels calls.  (Lesson 04)
+// Matrix products on the GPU, for sizes and types that have a kernel of their own.  (Lesson 04)
 #pragma once
 
 #include "cuda/gemm/problem.h"
@@ -6,12 +6,10 @@
 
 namespace needle::NEEDLE_GPU {
 
-/// Computes p on the current device, asynchronously, with the fastest kernel that suits it.
-/// Any sizes and strides; m, n, k below 2^30. RuntimeError if a launch fails.
-void multiply(const Problem& p);
-
-/// How much scratch memory multiply(p) would like to have in p.workspace; often 0.
-int64_t workspace_bytes(const Problem& p);
+/// Computes p on the current device, asynchronously, with the fastest kernel that suits it. False,
+/// and nothing done, if none does: float64, and two-byte numbers that do not lie in pieces of 16
+/// bytes. RuntimeError if a launch fails.
+bool multiply(const Problem& p);
 
 // The kernels that it chooses from. Each computes p and returns true, or declines.
 
@@ -19,8 +17,8 @@ int64_t workspace_bytes(const Problem& p);
 bool multiply_thin(const Problem& p);
 /// Tensor cores of sm_80 and later. slices = 0: choose. mma.cuh.
 bool multiply_mma(const Problem& p, int slices = 0);
-/// Ordinary arithmetic: takes everything. sgemm.cuh.
-enum class SimtCut : uint8_t { choose, large, wide, small };
-void multiply_simt(const Problem& p, SimtCut cut = SimtCut::choose, int slices = 0);
+/// float32 of any strides. slices = 0: choose. sgemm.cuh.
+enum class SgemmCut : uint8_t { choose, large, small };
+bool multiply_float(const Problem& p, SgemmCut cut = SgemmCut::choose, int slices = 0);
 
 }  // namespace needle::NEEDLE_GPU

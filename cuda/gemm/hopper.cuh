@@ -52,12 +52,18 @@ __device__ inline void arrive_expecting(uint32_t barrier, uint32_t bytes) {
                : "memory");
 }
 
-/// Arrives at the barrier that lies at the same place in the block of that rank.
-__device__ inline void arrive_at(uint32_t barrier, uint32_t rank) {
+/// The address of the same place in the shared memory of the block of that rank.
+__device__ inline uint32_t address_in(uint32_t address, uint32_t rank) {
   uint32_t there;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(barrier), "r"(rank));
-  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(there)
-               : "memory");
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
+  return there;
+}
+
+/// Arrives at a barrier of a block of the cluster, to say that something was read. Nothing that this
+/// thread has written is passed on: with .release.cluster, which would, the instruction becomes a
+/// fence of the whole GPU, and each step would wait a thousand cycles for it.
+__device__ inline void arrive_at(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
 /// Waits until the phase of that parity has ended. "The phase before the first", 1, has.

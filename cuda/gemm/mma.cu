@@ -19,7 +19,8 @@ bool pieces(Matrices<const void*> x, Along* along) {
 
 template <class T, Along kA, Along kB>
 void launch(const Task& task, int64_t blocks) {
-  NEEDLE_LAUNCH((mma_kernel<T, kA, kB>), static_cast<unsigned>(blocks), kThreads, kSharedBytes, task);
+  NEEDLE_LAUNCH((mma_kernel<T, kA, kB>), static_cast<unsigned>(blocks), kThreads, kSharedBytes,
+                task);
 }
 
 template <class T>
@@ -34,31 +35,37 @@ void launch_type(const Task& task, Along along_a, Along along_b, int64_t blocks)
 }  // namespace
 }  // namespace mma
 
-bool multiply_mma(const Problem& p, int slices) {
+bool multiply_mma(const Problem& p, int wanted_slices) {
   using namespace mma;
   if (!is_half(p.in) || capability() < 80 || p.k == 0) return false;
   if (p.c.column != 1 && p.n != 1) {
-    return p.c.row == 1 || p.m == 1 ? multiply_mma(p.transposed(), slices) : false;
+    return p.c.row == 1 || p.m == 1 ? multiply_mma(p.transposed(), wanted_slices) : false;
   }
   Along along_a, along_b;
   if (!pieces(p.a, &along_a) || !pieces(p.b.transposed(), &along_b)) return false;
   const int64_t tiles = ceil_div(p.m, kTile) * ceil_div(p.n, kTile) * p.batch;
-  if (slices == 0) {
-    slices = static_cast<int>(choose_slices(p, tiles, 2 * multiprocessors(), 16 * kDepth));
+  if (wanted_slices == 0) {
+    wanted_slices = static_cast<int>(choose_slices(p.k, tiles, 2 * multiprocessors(), 16 * kDepth));
   }
-  const int64_t depth = ceil_div(ceil_div(p.k, slices), kDepth) * kDepth;
-  slices = static_cast<int>(ceil_div(p.k, depth));
-  const Problem target = slices > 1 ? partial_sums(p) : p;
-  Task task = {static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), p.batch,
-               static_cast<int>(depth), 8, p.a, p.b, target.c, target.out == DType::float32, false};
-  task.c_aligned = task.c.row % 2 == 0 && task.c.batch % 2 == 0 &&
-                   reinterpret_cast<uintptr_t>(task.c.data) % (2 * size_of(target.out)) == 0;
-  if (p.in == DType::bfloat16) {
-    launch_type<bfloat16>(task, along_a, along_b, tiles * slices);
-  } else {
-    launch_type<float16>(task, along_a, along_b, tiles * slices);
-  }
-  if (slices > 1) add_partial_sums(p, slices);
+  const Slices slices = even_slices(p.k, wanted_slices, kDepth);
+  in_slices(p, slices.count, [&](const Problem& target) {
+    Task task = {static_cast<int>(p.m),
+                 static_cast<int>(p.n),
+                 static_cast<int>(p.k),
+                 p.batch,
+                 static_cast<int>(slices.depth),
+                 8,
+                 p.a,
+                 p.b,
+                 target.c,
+                 target.out == DType::float32,
+                 false};
+    task.c_aligned = task.c.row % 2 == 0 && task.c.batch % 2 == 0 &&
+                     reinterpret_cast<uintptr_t>(task.c.data) % (2 * size_of(target.out)) == 0;
+    const int64_t blocks = tiles * slices.count;
+    p.in == DType::bfloat16 ? launch_type<bfloat16>(task, along_a, along_b, blocks)
+                            : launch_type<float16>(task, along_a, along_b, blocks);
+  });
   return true;
 }
 

@@ -14,12 +14,13 @@
 // Operand fragments of mma.m16n8k16: PTX ISA 9.0, 9.7.14.5.8; ldmatrix: 9.7.14.5.15.
 #pragma once
 
+#include "cuda/gemm/async.cuh"
 #include "cuda/gemm/partial.cuh"
 
 namespace needle::NEEDLE_GPU::mma {
 
-inline constexpr int kTile = 128;     // rows and columns of a block's part of C
-inline constexpr int kDepth = 32;     // of k, in one stage
+inline constexpr int kTile = 128;  // rows and columns of a block's part of C
+inline constexpr int kDepth = 32;  // of k, in one stage
 inline constexpr int kStages = 4;
 inline constexpr int kThreads = 128;  // 2 x 2 warps, (64, 64) each
 inline constexpr int kPiece = 8;      // numbers in 16 bytes
@@ -31,7 +32,7 @@ struct Task {
   int64_t batch;
   int slice_depth, height;  // see partial.cuh, grouped()
   Matrices<const void*> a, b;
-  Matrices<void*> c;        // columns one element apart; z counts slices, then batches
+  Matrices<void*> c;           // columns one element apart; z counts slices, then batches
   bool c_is_float, c_aligned;  // aligned: two neighbours can be stored at once
 };
 
@@ -48,17 +49,6 @@ struct Stage {
     return (line * kPieces + (piece ^ turn)) * 16;
   }
 };
-
-/// Copies `bytes` (0 to 16) and fills up with zeros to 16, sometime before the group is waited for.
-__device__ __forceinline__ void copy_async(uint32_t to, const void* from, int bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
-               : "memory");
-}
-__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int kPending>
-__device__ __forceinline__ void wait_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
 
 /// Four 8 x 8 matrices; lanes 8 i to 8 i + 7 give the addresses of the lines of number i.
 template <bool kTurned>
@@ -131,8 +121,8 @@ struct Copier {
     for (int i = 0; i < kCopies; ++i) {
       // Of 0 bytes nothing is read, but the address should be one of the matrix.
       const bool some = i * kApart < lines && count > 0;
-      copy_async(to + i * kApart * kPieces * 16, some ? from + i * apart : origin,
-                 some ? count * 2 : 0);
+      copy_async_some<16>(to + i * kApart * kPieces * 16, some ? from + i * apart : origin,
+                          some ? count * 2 : 0);
     }
     from += step;
   }
@@ -145,14 +135,14 @@ __device__ __forceinline__ void load_fragment(uint32_t stage, int side, int k, u
   // fragments are loaded together, the other way round.
   const int lane = threadIdx.x % 32, line = lane % 8, i = lane / 8;
   const int side_8 = kIsA ? i % 2 : i / 2, k_8 = kIsA ? i / 2 : i % 2;
-  const int address = kAlong == Along::k
-                          ? Stage<kAlong>::at(side + side_8 * 8 + line, k / 8 + k_8)
-                          : Stage<kAlong>::at(k + k_8 * 8 + line, side / 8 + side_8);
+  const int address = kAlong == Along::k ? Stage<kAlong>::at(side + side_8 * 8 + line, k / 8 + k_8)
+                                         : Stage<kAlong>::at(k + k_8 * 8 + line, side / 8 + side_8);
   load_matrices<kAlong == Along::side>(stage + address, x);
 }
 
 template <class T>
-__device__ __forceinline__ void store_two(const Task& t, int64_t at, int left, float low, float high) {
+__device__ __forceinline__ void store_two(const Task& t, int64_t at, int left, float low,
+                                          float high) {
   if (t.c_is_float) {
     float* c = static_cast<float*>(t.c.data) + at;
     if (t.c_aligned && left >= 2) {

@@ -1,9 +1,8 @@
 // A matrix product as the GPU's kernels see it: plain numbers.  (Lesson 04)
 #pragma once
 
-#include "needle/array/dtype.h"
-//
 #include "cuda/launch.h"
+#include "needle/array/dtype.h"
 
 namespace needle::NEEDLE_GPU {
 
@@ -17,27 +16,22 @@ struct Matrices {
   Matrices transposed() const { return {data, column, row, batch}; }
 };
 
-/// c[z] (m, n) = a[z] (m, k) x b[z] (k, n) for z < batch; k = 0 gives zeros.
+/// c[z] (m, n) = a[z] (m, k) x b[z] (k, n) for z < batch.
 /// `out` is `in`, or float32 if `in` has two bytes; those add up in float32 and round once.
 struct Problem {
   DType in, out;  // floating
   int64_t m, n, k, batch;
   Matrices<const void*> a, b;
   Matrices<void*> c;
-  /// Scratch memory of the device for partial sums: see workspace_bytes() in gemm.h. With less than
-  /// that much (or none) the product is computed more slowly.
-  void* workspace;
-  int64_t workspace_bytes;
 
   /// The same product seen from the side: c^T = b^T a^T.
   Problem transposed() const {
-    return {in, out, n, m, k, batch, b.transposed(), a.transposed(), c.transposed(), workspace,
-            workspace_bytes};
+    return {in, out, n, m, k, batch, b.transposed(), a.transposed(), c.transposed()};
   }
 };
 
-/// The axis along which an operand's elements are neighbours: k, the one that is summed over, or the
-/// other one (m of a, n of b).
+/// The axis along which an operand's elements are neighbours: k, the one that is summed over, or
+/// the other one (m of a, n of b).
 enum class Along : uint8_t { k, side };
 
 /// The tile of C with a given number, so that tiles computed at the same time share their operands:

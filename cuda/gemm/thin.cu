@@ -21,28 +21,33 @@ bool pieces(Matrices<const void*> x, Along along, int64_t side, int64_t k, int64
 
 /// Cuts k so that enough blocks read W at the same time, and launches.
 /// run(target, out type, task, blocks).
-template <class Sum, class Out, class Run>
+template <class Out, class Run>
 void cut(const Problem& p, int columns, const Run& run) {
   const int64_t blocks = ceil_div(p.n, columns) * p.batch;
   const int64_t all = multiprocessors();
-  int64_t slices = blocks * 3 >= all * 2 ? 1 : choose_slices(p, blocks, 2 * all, 512);
-  const int64_t depth = ceil_div(ceil_div(p.k, slices), 256) * 256;
-  slices = ceil_div(p.k, depth);
-  const Task task = {static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), p.batch,
-                     static_cast<int>(depth), p.a, p.b};
-  const auto start = [&]<class To>(const Problem& target) {
-    const Matrices<To*> y = {static_cast<To*>(target.c.data), target.c.row, target.c.column,
-                             target.c.batch};
-    run(y, task, static_cast<unsigned>(blocks * slices));
-  };
-  if (slices == 1) return start.template operator()<Out>(p);
-  start.template operator()<Sum>(partial_sums(p));
-  add_partial_sums(p, static_cast<int>(slices));
+  // Two blocks on each multiprocessor have enough loads under way, and a second launch costs time.
+  const int64_t wanted = blocks >= 2 * all ? 1 : choose_slices(p.k, blocks, 4 * all, 512);
+  const Slices slices = even_slices(p.k, wanted, 256);
+  const Task task = {static_cast<int>(p.m),
+                     static_cast<int>(p.n),
+                     static_cast<int>(p.k),
+                     p.batch,
+                     static_cast<int>(slices.depth),
+                     p.a,
+                     p.b};
+  in_slices(p, slices.count, [&](const Problem& target) {
+    const auto start = [&]<class To>(Tag<To>) {
+      const auto& c = target.c;
+      run(Matrices<To*>{static_cast<To*>(c.data), c.row, c.column, c.batch}, task,
+          static_cast<unsigned>(blocks * slices.count));
+    };
+    slices.count == 1 ? start(Tag<Out>{}) : start(Tag<float>{});
+  });
 }
 
 template <Along kAlong>
-void multiply_float(const Problem& p) {
-  cut<float, float>(p, 32, [&](Matrices<float*> y, const Task& task, unsigned blocks) {
+void multiply_floats(const Problem& p) {
+  cut<float>(p, 32, [&](Matrices<float*> y, const Task& task, unsigned blocks) {
     const auto launch = [&]<int kRows>() {
       NEEDLE_LAUNCH((thin_float<kAlong, kRows>), blocks, 32 * kWarps, 0, task, y);
     };
@@ -56,7 +61,7 @@ void multiply_float(const Problem& p) {
 #ifdef __CUDACC__
 template <class T, class Out, Along kAlong>
 void multiply_half(const Problem& p) {
-  cut<float, Out>(p, kColumns<kAlong>, [&]<class To>(Matrices<To*> y, const Task& task, unsigned blocks) {
+  cut<Out>(p, kColumns<kAlong>, [&]<class To>(Matrices<To*> y, const Task& task, unsigned blocks) {
     if (p.m <= 8) {
       NEEDLE_LAUNCH((thin_half<T, To, kAlong, 1>), blocks, 32 * kWarps, 0, task, y);
     } else {
@@ -66,7 +71,7 @@ void multiply_half(const Problem& p) {
 }
 
 template <class T>
-void multiply_half(const Problem& p, Along along) {
+void multiply_halves(const Problem& p, Along along) {
   const bool wide = p.out == DType::float32;
   if (along == Along::k) {
     return wide ? multiply_half<T, float, Along::k>(p) : multiply_half<T, T, Along::k>(p);
@@ -84,17 +89,17 @@ bool multiply_thin(const Problem& p) {
   if (p.m > kMostRows) return p.n <= kMostRows ? multiply_thin(p.transposed()) : false;
   const int64_t size = size_of(p.in);
   const Along along = p.b.row == 1 ? Along::k : Along::side;
-  if (!pieces(p.a, Along::k, p.m, p.k, size) ||
-      !pieces(p.b.transposed(), along, p.n, p.k, size)) {
+  if (!pieces(p.a, Along::k, p.m, p.k, size) || !pieces(p.b.transposed(), along, p.n, p.k, size)) {
     return false;
   }
   if (p.in == DType::float32) {
-    along == Along::k ? multiply_float<Along::k>(p) : multiply_float<Along::side>(p);
+    along == Along::k ? multiply_floats<Along::k>(p) : multiply_floats<Along::side>(p);
     return true;
   }
 #ifdef __CUDACC__
   if (capability() >= 80) {
-    p.in == DType::bfloat16 ? multiply_half<bfloat16>(p, along) : multiply_half<float16>(p, along);
+    p.in == DType::bfloat16 ? multiply_halves<bfloat16>(p, along)
+                            : multiply_halves<float16>(p, along);
     return true;
   }
 #endif

@@ -20,7 +20,7 @@ inline constexpr int kMostRows = 16;
 struct Task {
   int r, n, k;
   int64_t batch;
-  int slice_depth;  // of k, see partial.cuh
+  int slice_depth;             // of k, see partial.cuh
   Matrices<const void*> x, w;  // x: k contiguous
 };
 
@@ -67,7 +67,12 @@ __device__ __forceinline__ void add_lanes(float (&x)[kAll], const F& f, int firs
   } else {
     x[0] += __shfl_xor_sync(0xffffffff, x[0], kApart);
     // Both have the sum now: one is enough.
-    add_lanes<1, kApart / 2>(x, [&](int index, float sum) { if (!upper) f(index, sum); }, first);
+    add_lanes<1, kApart / 2>(
+        x,
+        [&](int index, float sum) {
+          if (!upper) f(index, sum);
+        },
+        first);
   }
 }
 
@@ -75,8 +80,7 @@ __device__ __forceinline__ void add_lanes(float (&x)[kAll], const F& f, int firs
 /// columns; or along the columns: a lane takes 4 columns of one k in four.
 /// Either way a block has 32 columns.
 template <Along kAlong, int kRows>
-__global__ void __launch_bounds__(32 * kWarps)
-    thin_float(Task t, Matrices<float*> y) {
+__global__ void __launch_bounds__(32 * kWarps) thin_float(Task t, Matrices<float*> y) {
   constexpr int kColumns = 32;
   const Part part = part_of_block(t, kColumns);
   const float* x = static_cast<const float*>(t.x.data) + part.batch * t.x.batch;
@@ -88,11 +92,12 @@ __global__ void __launch_bounds__(32 * kWarps)
   if constexpr (kAlong == Along::k) {
     // A warp has 4 columns for itself, and all of k.
     const int column = part.first_column + warp * 4;
-#pragma unroll (kRows > 8 ? 1 : 2)
+#pragma unroll(kRows > 8 ? 1 : 2)
     for (int k = part.first_k + lane * 4; k < part.end_k; k += 128) {
       Float4 weights[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) weights[j] = load_if(column + j < t.n, w + (column + j) * t.w.column + k);
+      for (int j = 0; j < 4; ++j)
+        weights[j] = load_if(column + j < t.n, w + (column + j) * t.w.column + k);
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
         const Float4 four = load_if(i < t.r, x + i * t.x.row + k);

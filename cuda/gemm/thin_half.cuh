@@ -20,8 +20,12 @@ __device__ __forceinline__ uint2 load_8_if(bool exists, const void* from) {
   return exists ? *static_cast<const uint2*>(from) : make_uint2(0, 0);
 }
 /// The lower (or upper) halves of two words.
-__device__ __forceinline__ uint32_t lower(uint32_t a, uint32_t b) { return __byte_perm(a, b, 0x5410); }
-__device__ __forceinline__ uint32_t upper(uint32_t a, uint32_t b) { return __byte_perm(a, b, 0x7632); }
+__device__ __forceinline__ uint32_t lower(uint32_t a, uint32_t b) {
+  return __byte_perm(a, b, 0x5410);
+}
+__device__ __forceinline__ uint32_t upper(uint32_t a, uint32_t b) {
+  return __byte_perm(a, b, 0x7632);
+}
 
 /// Columns of a block.
 template <Along kAlong>
@@ -100,7 +104,8 @@ __global__ void __launch_bounds__(32 * kWarps) thin_half(Task t, Matrices<Out*> 
     for (int i = 0; i < kEights; ++i) {
 #pragma unroll
       for (int s = 0; s < 4; ++s) {
-        const int column = kAlong == Along::k ? j * 16 + s / 2 * 8 + group : group * 8 + j * 2 + s / 2;
+        const int column =
+            kAlong == Along::k ? j * 16 + s / 2 * 8 + group : group * 8 + j * 2 + s / 2;
         all[warp][i * 8 + quad * 2 + s % 2][column] = sums[j][i][s];
       }
     }

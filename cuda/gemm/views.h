@@ -1,16 +1,17 @@
-// From arrays with batch axes to products.  (Lesson 04)
+// From arrays with batch axes to products, and back.  (Lesson 04)
 #pragma once
+
+#include <vector>
 
 #include "cuda/gemm/problem.h"
 #include "needle/array/view.h"
 
 namespace needle::NEEDLE_GPU {
 
-/// Calls f(problem), without a workspace, for products that make up out (batch..., m, n) = a (batch...,
-/// m, k) x b (batch..., k, n): as few as the strides allow. Batch axes that all three walk through
-/// like one axis are one; the longest of what remains is the problem's, the others are walked through.
-template <class F>
-void each_problem(const View& a, const View& b, const View& out, const F& f) {
+/// The products that make up out (batch..., m, n) = a (batch..., m, k) x b (batch..., k, n): as few
+/// as the strides allow. Batch axes that all three walk through like one axis are one; the longest
+/// of what remains is the problems', the others are walked through.
+inline std::vector<Problem> problems(const View& a, const View& b, const View& out) {
   const View* views[3] = {&a, &b, &out};
   const int last = out.ndim() - 1;
   int64_t sizes[kMaxDims], strides[kMaxDims][3];
@@ -38,6 +39,7 @@ void each_problem(const View& a, const View& b, const View& out, const F& f) {
     return Matrices<void*>{static_cast<char*>(x.data) + offset * size_of(x.dtype),
                            x.strides[last - 1], x.strides[last], axes ? strides[longest][i] : 0};
   };
+  std::vector<Problem> all;
   for (int64_t index = 0; index < others; ++index) {
     int64_t offset[3] = {}, left = index;
     for (int axis = axes - 1; axis >= 0; --axis) {
@@ -46,10 +48,17 @@ void each_problem(const View& a, const View& b, const View& out, const F& f) {
       left /= sizes[axis];
     }
     const auto in_a = matrices(0, offset[0]), in_b = matrices(1, offset[1]);
-    f(Problem{a.dtype, out.dtype, out.shape[last - 1], out.shape[last], a.shape[last],
-              axes ? sizes[longest] : 1, {in_a.data, in_a.row, in_a.column, in_a.batch},
-              {in_b.data, in_b.row, in_b.column, in_b.batch}, matrices(2, offset[2]), nullptr, 0});
+    all.push_back({a.dtype,
+                   out.dtype,
+                   out.shape[last - 1],
+                   out.shape[last],
+                   a.shape[last],
+                   axes ? sizes[longest] : 1,
+                   {in_a.data, in_a.row, in_a.column, in_a.batch},
+                   {in_b.data, in_b.row, in_b.column, in_b.batch},
+                   matrices(2, offset[2])});
   }
+  return all;
 }
 
 }  // namespace needle::NEEDLE_GPU

@@ -21,13 +21,12 @@
 #include "cuda/gemm/hopper.cuh"
 #include "cuda/gemm/problem.h"
 #include "cuda/gemm/wgmma.cuh"
+#include "cuda/gemm/wgmma_plan.h"
 
 namespace needle::NEEDLE_GPU::hopper {
 
-inline constexpr int kRows = 128;                // of a tile: 64 for each of two warpgroups
-inline constexpr int kDepth = 64;                // of k, in one stage: 128 bytes
-inline constexpr int kLine = 64;                 // elements in 128 bytes, the widest box there is
-inline constexpr int kThreads = 3 * 128;         // the first warpgroup copies
+inline constexpr int kLine = 64;          // elements in 128 bytes, the widest box there is
+inline constexpr int kThreads = 3 * 128;  // the first warpgroup copies
 inline constexpr int kATileBytes = kRows * kDepth * 2;
 
 /// How the tiles lie in memory. A stage is A's tile, then B's; after the stages come the barriers.
@@ -57,25 +56,28 @@ struct Task {
 ///   along side: a row is one k, 64 of its rows of A (or columns of B). Eight k are 1024 bytes; the
 ///               next 64 rows of A are a box of their own, 8192 bytes on.
 /// PTX ISA 9.0, 9.7.15.5.1.2: canonical layouts and the matrix descriptor.
+/// Only the lower word differs from place to place: 16 bytes on it is greater by 1.
 template <Along kAlong>
-__device__ inline uint64_t describe(uint32_t address) {
-  constexpr uint64_t swizzle_128 = uint64_t{1} << 62;
-  constexpr uint64_t eight_rows = uint64_t{1024 >> 4} << 32;
-  constexpr uint64_t next_box = uint64_t{kAlong == Along::k ? 1 : kLine * 128 >> 4} << 16;
-  return swizzle_128 | eight_rows | next_box | (address & 0x3ffff) >> 4;
+__device__ inline uint32_t describe(uint32_t address) {
+  constexpr uint32_t next_box = (kAlong == Along::k ? 1 : kLine * 128 >> 4) << 16;
+  return next_box | (address & 0x3ffff) >> 4;
 }
-/// What to add to a descriptor for the next 16 of k, of the 64 in a stage.
+__device__ inline uint64_t descriptor(uint32_t lower) {
+  constexpr uint64_t swizzle_128 = uint64_t{1} << 62, eight_rows = uint64_t{1024 >> 4} << 32;
+  return swizzle_128 | eight_rows | lower;
+}
+/// What to add to it for the next 16 of k, of the 64 in a stage.
 template <Along kAlong>
-inline constexpr uint64_t kNext16 = (kAlong == Along::k ? 16 * 2 : 16 * 128) >> 4;
+inline constexpr uint32_t kNext16 = (kAlong == Along::k ? 16 * 2 : 16 * 128) >> 4;
 
 /// A block's walk over its tiles, the same for all its warps. Tiles of C in z-th place: slices and
 /// batches.
 template <int kColumns>
 struct Walk {
   const Task& task;
-  int peers, rank;       // blocks in the cluster, and which one this is
-  int rows, columns;     // tiles of C; rows are those of a whole cluster
-  int index;             // of the cluster's tile
+  int peers, rank;    // blocks in the cluster, and which one this is
+  int rows, columns;  // tiles of C; rows are those of a whole cluster
+  int index;          // of the cluster's tile
   int row, column, z, batch, first_step, steps;
 
   __device__ explicit Walk(const Task& t)
@@ -172,8 +174,7 @@ __device__ inline void transpose_quad(uint32_t (&u)[4]) {
       if (i & bit) continue;
       uint32_t& keep_if_lower = u[i];
       uint32_t& keep_if_upper = u[i | bit];
-      const uint32_t got =
-          __shfl_xor_sync(0xffffffff, upper ? keep_if_lower : keep_if_upper, bit);
+      const uint32_t got = __shfl_xor_sync(0xffffffff, upper ? keep_if_lower : keep_if_upper, bit);
       (upper ? keep_if_lower : keep_if_upper) = got;
     }
   }
@@ -225,7 +226,8 @@ __device__ void store_half(const float (&d)[kColumns / 2], const Task& task, int
       } else {
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
-          if (first + j * 8 + i < task.n) c[j * 8 + i] = static_cast<uint16_t>(u[i / 2] >> (i % 2 * 16));
+          if (first + j * 8 + i < task.n)
+            c[j * 8 + i] = static_cast<uint16_t>(u[i / 2] >> (i % 2 * 16));
         }
       }
     }
@@ -254,30 +256,31 @@ __device__ void multiply_tiles(const Task& task, uint32_t tiles, int group) {
   Place<kStages> at;
   float d[kColumns / 2];
 
-  // Says that this warp has read a stage, to all blocks whose copies it would hold up.
-  const auto release = [&](uint32_t empty) {
-    if (lane < walk.peers) arrive_at(empty, lane);
-  };
+  // All that does not depend on the step is computed here: it would stand between the products.
+  const uint32_t first_a = describe<kA>(tiles + group * (kATileBytes / 2));
+  const uint32_t first_b = describe<kB>(tiles + kATileBytes);
+  // A lane for each block tells it that this warp has read a stage.
+  const bool tells = lane < walk.peers;
+  const uint32_t first_empty = address_in(tiles + L::kBarriers + 8, tells ? lane : walk.rank);
   while (walk.next()) {
     uint32_t before = 0;  // the barrier of the stage that the tensor cores may still be reading
     for (int step = 0; step < walk.steps; ++step, at.advance()) {
-      const uint32_t full = tiles + L::kBarriers + at.stage * 16, empty = full + 8;
-      const uint32_t stage = tiles + at.stage * L::kStageBytes;
-      const uint64_t a = describe<kA>(stage + group * (kATileBytes / 2));
-      const uint64_t b = describe<kB>(stage + kATileBytes);
-      barrier_wait(full, at.lap);
+      const uint32_t a = first_a + at.stage * (L::kStageBytes >> 4);
+      const uint32_t b = first_b + at.stage * (L::kStageBytes >> 4);
+      barrier_wait(tiles + L::kBarriers + at.stage * 16, at.lap);
       wgmma_fence();
 #pragma unroll
       for (int i = 0; i < kDepth / 16; ++i) {
-        wgmma<T, kColumns, kA, kB>(d, a + i * kNext16<kA>, b + i * kNext16<kB>, step != 0 || i != 0);
+        wgmma<T, kColumns, kA, kB>(d, descriptor(a + i * kNext16<kA>),
+                                   descriptor(b + i * kNext16<kB>), step != 0 || i != 0);
       }
       wgmma_commit();
       wgmma_wait<1>();  // the products of the step before are done, these may go on
-      if (step > 0) release(before);
-      before = empty;
+      if (step > 0 && tells) arrive_at(before);
+      before = first_empty + at.stage * 16;
     }
     wgmma_wait<0>();
-    release(before);
+    if (tells) arrive_at(before);
     const int64_t z = walk.z;
     store<T, kColumns>(d, task, walk.row + group * 64 + warp * 16 + lane / 4, walk.column,
                        z * task.c_batch);
@@ -296,8 +299,8 @@ __global__ void __launch_bounds__(kThreads, 1)
     prefetch_map(&a);
     prefetch_map(&b);
     for (int stage = 0; stage < kStages; ++stage) {
-      barrier_init(tiles + L::kBarriers + stage * 16, 1);                         // full
-      barrier_init(tiles + L::kBarriers + stage * 16 + 8, 8 * cluster_size());    // empty: 8 warps
+      barrier_init(tiles + L::kBarriers + stage * 16, 1);                       // full
+      barrier_init(tiles + L::kBarriers + stage * 16 + 8, 8 * cluster_size());  // empty: 8 warps
     }
     barrier_init_fence();
   }
@@ -308,7 +311,9 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (threadIdx.x == 0) copy_tiles<kA, kB, kColumns, kStages>(&a, &b, task, tiles);
   } else {
     grow_registers<232>();
-    multiply_tiles<T, kA, kB, kColumns, kStages>(task, tiles, threadIdx.x / 128 - 1);
+    // The same for all threads of a warp; as lane 0's the compiler knows it, too.
+    const int group = __shfl_sync(0xffffffff, static_cast<int>(threadIdx.x) / 128 - 1, 0);
+    multiply_tiles<T, kA, kB, kColumns, kStages>(task, tiles, group);
   }
   __syncwarp();
   cluster_sync();  // nobody may leave while the other block still writes into its memory

@@ -7,6 +7,7 @@
 #include "cuda/gemm/host.h"
 #include "cuda/gemm/partial.cuh"
 #include "cuda/gemm/wgmma_kernel.cuh"
+#include "cuda/gemm/wgmma_plan.h"
 
 namespace needle::NEEDLE_GPU {
 namespace hopper {
@@ -60,8 +61,8 @@ bool make_map(const Input& x, DType dtype, int64_t batch, int lines, CUtensorMap
   const int64_t plane = batched ? x.matrices.batch * 2 : row * others;
   const cuuint64_t strides[2] = {static_cast<cuuint64_t>(row), static_cast<cuuint64_t>(plane)};
   const cuuint32_t box[3] = {kLine, static_cast<cuuint32_t>(lines), 1}, every[3] = {1, 1, 1};
-  const auto type = dtype == DType::bfloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
-                                             : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
+  const auto type =
+      dtype == DType::bfloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
   return encode_function()(map, type, 3, const_cast<void*>(x.matrices.data), sizes, strides, box,
                            every, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                            CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
@@ -85,7 +86,8 @@ void launch(const CUtensorMap& a, const CUtensorMap& b, const Task& task, int cl
   config.dynamicSmemBytes = bytes;
   config.attrs = &together;
   config.numAttrs = 1;
-  check_launch(cudaLaunchKernelEx(&config, kernel, a, b, task), "matmul (wgmma)", __FILE__, __LINE__);
+  check_launch(cudaLaunchKernelEx(&config, kernel, a, b, task), "matmul (wgmma)", __FILE__,
+               __LINE__);
 }
 
 template <class T, Along kA, Along kB>
@@ -104,50 +106,15 @@ void launch_type(const CUtensorMap& a, const CUtensorMap& b, Along along_a, Alon
   launch_columns<T, side, side>(a, b, t, plan);
 }
 
-/// About how many cycles the product takes with so wide tiles and so many slices: multiprocessors
-/// take one tile after the other, and the last round may leave some of them without.
-double cost(const Problem& p, int columns, int64_t slices) {
-  const int64_t tiles = ceil_div(p.m, kRows) * ceil_div(p.n, columns) * p.batch * slices;
-  const int64_t rounds = ceil_div(tiles, multiprocessors());
-  const int64_t steps = ceil_div(ceil_div(p.k, kDepth), slices);
-  const double step = columns == 256 ? 1024 : 560, begin_and_end = 2000;
-  return static_cast<double>(rounds) * (static_cast<double>(steps) * step + begin_and_end) +
-         slices_cost(p, slices);
-}
-
-/// Fills in what is 0 with what costs least.
-WgmmaPlan complete(WgmmaPlan plan, const Problem& p) {
-  WgmmaPlan best = plan;
-  double least = 1e300;
-  for (const int columns : {256, 128}) {
-    if (plan.columns != 0 && columns != plan.columns) continue;
-    for (int slices = 1; slices <= kMostSlices; ++slices) {
-      if (plan.slices != 0 && slices != plan.slices) continue;
-      if (slices > 1 && plan.slices == 0 &&
-          (partial_bytes(p, slices) > p.workspace_bytes || p.k / slices < 4 * kDepth)) {
-        break;
-      }
-      if (const double cycles = cost(p, columns, slices); cycles < least) {
-        least = cycles;
-        best.columns = columns, best.slices = slices;
-      }
-    }
-  }
-  const int64_t rows = ceil_div(p.m, kRows);
-  const int64_t tiles = rows * ceil_div(p.n, best.columns) * p.batch * best.slices;
-  if (plan.cluster == 0) best.cluster = rows % 2 == 0 && tiles >= multiprocessors() ? 2 : 1;
-  if (plan.height == 0) best.height = 16 / best.cluster;
-  return best;
-}
-
 }  // namespace
 }  // namespace hopper
 
 bool multiply_wgmma(const Problem& p, WgmmaPlan plan) {
   using namespace hopper;
-  constexpr int64_t most = int64_t{1} << 30;
-  if (!is_half(p.in) || capability() != 90 || !encode_function()) return false;
-  if (p.k == 0 || p.m >= most || p.n >= most || p.k >= most || p.batch >= most) return false;
+  if (!is_half(p.in) || capability() != 90 || !encode_function() || p.k == 0 ||
+      p.batch >= 1 << 30) {
+    return false;
+  }
   if (p.c.column != 1 && p.n != 1) {
     return p.c.row == 1 || p.m == 1 ? multiply_wgmma(p.transposed(), plan) : false;
   }
@@ -157,28 +124,27 @@ bool multiply_wgmma(const Problem& p, WgmmaPlan plan) {
   plan = complete(plan, p);
   CUtensorMap map_a, map_b;
   if (!make_map(a, p.in, p.batch, a.along == Along::k ? kRows : kDepth, &map_a)) return false;
-  if (!make_map(b, p.in, p.batch, b.along == Along::k ? plan.columns / 2 : kDepth, &map_b)) return false;
+  if (!make_map(b, p.in, p.batch, b.along == Along::k ? plan.columns / 2 : kDepth, &map_b))
+    return false;
 
-  const Problem target = plan.slices > 1 ? partial_sums(p) : p;
-  const int64_t steps = ceil_div(p.k, kDepth);
-  const int64_t out_bytes = size_of(target.out);
-  Task task = {};
-  task.m = static_cast<int>(p.m), task.n = static_cast<int>(p.n), task.k = static_cast<int>(p.k);
-  task.batch = static_cast<int>(p.batch);
-  task.a_batch = p.a.batch != 0, task.b_batch = p.b.batch != 0;
-  task.slice_steps = static_cast<int>(ceil_div(steps, plan.slices));
-  task.slices = plan.slices = static_cast<int>(ceil_div(steps, task.slice_steps));
-  task.height = plan.height;
-  task.c = target.c.data, task.c_row = target.c.row, task.c_batch = target.c.batch;
-  task.c_is_float = target.out == DType::float32;
-  task.c_aligned = reinterpret_cast<uintptr_t>(task.c) % 16 == 0 &&
-                   task.c_row * out_bytes % 16 == 0 && task.c_batch * out_bytes % 16 == 0;
-  if (p.in == DType::bfloat16) {
-    launch_type<bfloat16>(map_a, map_b, a.along, b.along, task, plan);
-  } else {
-    launch_type<float16>(map_a, map_b, a.along, b.along, task, plan);
-  }
-  if (target.c.data != p.c.data) add_partial_sums(p, plan.slices);
+  const Slices slices = even_slices(p.k, plan.slices, kDepth);
+  in_slices(p, slices.count, [&](const Problem& target) {
+    const auto& c = target.c;
+    const int64_t out_bytes = size_of(target.out);
+    Task task = {};
+    task.m = static_cast<int>(p.m), task.n = static_cast<int>(p.n), task.k = static_cast<int>(p.k);
+    task.batch = static_cast<int>(p.batch);
+    task.a_batch = p.a.batch != 0, task.b_batch = p.b.batch != 0;
+    task.slices = static_cast<int>(slices.count);
+    task.slice_steps = static_cast<int>(slices.depth / kDepth);
+    task.height = plan.height;
+    task.c = c.data, task.c_row = c.row, task.c_batch = c.batch;
+    task.c_is_float = target.out == DType::float32;
+    task.c_aligned = reinterpret_cast<uintptr_t>(c.data) % 16 == 0 && c.row * out_bytes % 16 == 0 &&
+                     c.batch * out_bytes % 16 == 0;
+    p.in == DType::bfloat16 ? launch_type<bfloat16>(map_a, map_b, a.along, b.along, task, plan)
+                            : launch_type<float16>(map_a, map_b, a.along, b.along, task, plan);
+  });
   return true;
 }
 
