@@ -78,6 +78,17 @@ struct Case {
   }
 };
 
+/// The simulator looks for races, stray accesses and unwritten numbers: what it finds is thrown.
+struct Checked {
+  const Options before = options();
+  Checked() {
+    Options checked = before;
+    checked.check = true;
+    set_options(checked);
+  }
+  ~Checked() { set_options(before); }
+};
+
 /// Calls f(layout) for all of them.
 template <class F>
 void each_layout(const F& f) {
@@ -93,6 +104,7 @@ void each_layout(const F& f) {
 TEST_SUITE_BEGIN("sim");
 
 TEST_CASE("gemm: float32 in tiles, all layouts, tiles that are not full") {
+  const Checked checked;
   const int64_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {65, 33, 17}, {64, 64, 64}, {132, 140, 24}};
   for (const auto& [m, n, k] : shapes) {
     CAPTURE(m);
@@ -110,6 +122,7 @@ TEST_CASE("gemm: float32 in tiles, all layouts, tiles that are not full") {
 
 TEST_CASE(
     "gemm: k in slices, more than there are steps, and partial sums in memory of their size") {
+  const Checked checked;
   for (const int slices : {2, 3, 8, 32}) {
     CAPTURE(slices);
     for (const Kernel kernel : {Kernel::large, Kernel::small}) {
@@ -123,6 +136,7 @@ TEST_CASE(
 }
 
 TEST_CASE("gemm: few rows, or few columns") {
+  const Checked checked;
   const int64_t shapes[][3] = {
       {1, 260, 1500}, {3, 36, 512}, {7, 132, 132}, {16, 8, 1028}, {60, 9, 260}};
   for (const auto& [m, n, k] : shapes) {

@@ -3,7 +3,14 @@
 #include "cuda/gemm/sgemm.cu"
 #include "cuda/gemm/thin.cu"
 #include "cuda/gemm/wgmma_plan.h"
+#include "cuda/sim/runtime.h"
 #include "gemm.h"
+
+// As in cuda/memory_sim.cc, which comes with the whole table of kernels.
+namespace needle::cuda_sim {
+void* allocate(size_t bytes) { return sim::allocate(bytes); }
+void release(void* data, size_t) noexcept { sim::release(data); }
+}  // namespace needle::cuda_sim
 
 namespace needle::sim::gemm {
 namespace {
