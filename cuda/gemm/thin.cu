@@ -25,8 +25,8 @@ template <class Out, class Run>
 void cut(const Problem& p, int columns, const Run& run) {
   const int64_t blocks = ceil_div(p.n, columns) * p.batch;
   const int64_t all = multiprocessors();
-  // Two blocks on each multiprocessor have enough loads under way, and a second launch costs time.
-  const int64_t wanted = blocks >= 2 * all ? 1 : choose_slices(p.k, blocks, 4 * all, 512);
+  // A block on most of the multiprocessors has enough loads under way; a second launch takes time.
+  const int64_t wanted = blocks * 3 >= all * 2 ? 1 : choose_slices(p.k, blocks, 2 * all, 512);
   const Slices slices = even_slices(p.k, wanted, 256);
   const Task task = {static_cast<int>(p.m),
                      static_cast<int>(p.n),

@@ -7,7 +7,8 @@
 //
 // The idea. Tiles in shared memory would only be a detour: a warp loads W straight into registers, 16
 // bytes a thread, and multiplies there. A block has few columns of W, its eight warps share k; their
-// sums are added up in shared memory. Many loads are under way at once: no load waits for another.
+// sums are added up in shared memory. Loads come in batches, all started before the first is waited
+// for: a GPU needs about 30 KiB under way on each multiprocessor to be busy.
 #pragma once
 
 #include "cuda/gemm/partial.cuh"
@@ -76,55 +77,60 @@ __device__ __forceinline__ void add_lanes(float (&x)[kAll], const F& f, int firs
   }
 }
 
-/// y = x W in float32, kRows >= r. W's neighbours lie along k: a lane takes 4 of k of each of 4
-/// columns; or along the columns: a lane takes 4 columns of one k in four.
-/// Either way a block has 32 columns.
+/// y = x W in float32, kRows >= r. A lane takes 4 of k of each of 4 columns at once. W's neighbours
+/// lie along k: then a warp has 4 columns for itself, and 128 of k at once; or along the columns:
+/// then it has 32 columns, and 16 of k. Either way a block has 32 columns.
 template <Along kAlong, int kRows>
-__global__ void __launch_bounds__(32 * kWarps) thin_float(Task t, Matrices<float*> y) {
-  constexpr int kColumns = 32;
+__global__ void __launch_bounds__(32 * kWarps, 2) thin_float(Task t, Matrices<float*> y) {
+  constexpr int kColumns = 32, kBatch = kRows > 4 ? 2 : 4;
+  constexpr int kStep = kAlong == Along::k ? 128 : 16 * kWarps;
   const Part part = part_of_block(t, kColumns);
   const float* x = static_cast<const float*>(t.x.data) + part.batch * t.x.batch;
   const float* w = static_cast<const float*>(t.w.data) + part.batch * t.w.batch;
   float* out = y.data + part.z * y.batch;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int column = part.first_column + (kAlong == Along::k ? warp : lane % 8) * 4;
+  const int first = part.first_k + (kAlong == Along::k ? lane : warp * 4 + lane / 8) * 4;
   float sums[kRows * 4] = {};  // [row][column]
 
-  if constexpr (kAlong == Along::k) {
-    // A warp has 4 columns for itself, and all of k.
-    const int column = part.first_column + warp * 4;
-#pragma unroll(kRows > 8 ? 1 : 2)
-    for (int k = part.first_k + lane * 4; k < part.end_k; k += 128) {
-      Float4 weights[4];
+  for (int begin = first; begin < part.end_k; begin += kBatch * kStep) {
+    Float4 weights[kBatch][4];  // each has four neighbours of W
 #pragma unroll
-      for (int j = 0; j < 4; ++j)
-        weights[j] = load_if(column + j < t.n, w + (column + j) * t.w.column + k);
+    for (int i = 0; i < kBatch; ++i) {
+      const int k = begin + i * kStep;
 #pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        const Float4 four = load_if(i < t.r, x + i * t.x.row + k);
+      for (int j = 0; j < 4; ++j) {
+        const int n = kAlong == Along::k ? column + j : column;
+        const float* from =
+            kAlong == Along::k ? w + n * t.w.column + k : w + (k + j) * t.w.row + column;
+        weights[i][j] = load_if(n < t.n && k < part.end_k, from);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const int k = begin + i * kStep;
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        const Float4 four = load_if(row < t.r && k < part.end_k, x + row * t.x.row + k);
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
 #pragma unroll
-          for (int l = 0; l < 4; ++l) sums[i * 4 + j] += four.v[l] * weights[j].v[l];
+          for (int l = 0; l < 4; ++l) {
+            const float weight = kAlong == Along::k ? weights[i][j].v[l] : weights[i][l].v[j];
+            sums[row * 4 + j] += four.v[l] * weight;
+          }
         }
       }
     }
+  }
+
+  if constexpr (kAlong == Along::k) {
     add_lanes<kRows * 4>(sums, [&](int index, float sum) {
       const int i = index / 4, n = column + index % 4;
       if (i < t.r && n < t.n) out[i * y.row + n * y.column] = sum;
     });
   } else {
     __shared__ float all[kWarps][kRows][kColumns];
-    const int column = part.first_column + lane % 8 * 4;
-#pragma unroll 4
-    for (int k = part.first_k + warp * 4 + lane / 8; k < part.end_k; k += 4 * kWarps) {
-      const Float4 weights = load_if(column < t.n, w + k * t.w.row + column);
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        const float one = i < t.r ? x[i * t.x.row + k] : 0.0f;
-#pragma unroll
-        for (int j = 0; j < 4; ++j) sums[i * 4 + j] += one * weights.v[j];
-      }
-    }
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
 #pragma unroll

@@ -13,11 +13,10 @@
 
 namespace needle::NEEDLE_GPU::thin {
 
-__device__ __forceinline__ uint4 load_16_if(bool exists, const void* from) {
-  return exists ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
-}
-__device__ __forceinline__ uint2 load_8_if(bool exists, const void* from) {
-  return exists ? *static_cast<const uint2*>(from) : make_uint2(0, 0);
+/// A word of 8 or 16 bytes, or zeros.
+template <class Word>
+__device__ __forceinline__ Word load_if(bool exists, const void* from) {
+  return exists ? *static_cast<const Word*>(from) : Word{};
 }
 /// The lower (or upper) halves of two words.
 __device__ __forceinline__ uint32_t lower(uint32_t a, uint32_t b) {
@@ -33,9 +32,11 @@ inline constexpr int kColumns = kAlong == Along::k ? 32 : 64;
 
 /// y = x W; kEights x 8 >= r. Out: T or float.
 template <class T, class Out, Along kAlong, int kEights>
-__global__ void __launch_bounds__(32 * kWarps) thin_half(Task t, Matrices<Out*> y) {
+__global__ void __launch_bounds__(32 * kWarps, 2) thin_half(Task t, Matrices<Out*> y) {
   constexpr int kMmas = kColumns<kAlong> / 16;
-  constexpr int kDepth = kAlong == Along::k ? 32 : 16;  // of k, that a warp loads at once
+  constexpr int kDepth = kAlong == Along::k ? 32 : 16;  // of k, in a warp's loads
+  constexpr int kBatch = 4;                             // loads that are under way together
+  using Rows = std::conditional_t<kAlong == Along::k, uint4, uint2>;
   __shared__ float all[kWarps][8 * kEights][kColumns<kAlong> + 1];
   const Part part = part_of_block(t, kColumns<kAlong>);
   const T* x = static_cast<const T*>(t.x.data) + part.batch * t.x.batch;
@@ -44,57 +45,56 @@ __global__ void __launch_bounds__(32 * kWarps) thin_half(Task t, Matrices<Out*> 
   const int group = lane / 4, quad = lane % 4;  // of mma's places: row (or column), and pair of k
   float sums[kMmas][kEights][4] = {};
 
-#pragma unroll 4
-  for (int first = part.first_k + warp * kDepth; first < part.end_k; first += kWarps * kDepth) {
-    if constexpr (kAlong == Along::k) {
-      // Thread (group, quad): 8 of k, of columns `group`, 8 + group, ... and of rows likewise.
-      const int k = first + quad * 8;
-      uint4 weights[2 * kMmas], rows[kEights];
+  for (int begin = part.first_k + warp * kDepth; begin < part.end_k;
+       begin += kBatch * kWarps * kDepth) {
+    uint4 weights[kBatch][4];
+    Rows rows[kBatch][kEights];
 #pragma unroll
-      for (int j = 0; j < 2 * kMmas; ++j) {
-        const int n = part.first_column + j * 8 + group;
-        weights[j] = load_16_if(n < t.n && k < part.end_k, w + n * t.w.column + k);
+    for (int b = 0; b < kBatch; ++b) {
+      // Thread (group, quad). Along k: 8 of k, of columns `group`, 8 + group, ... Along the columns:
+      // 4 of k, of 8 columns from 8 group on. Of rows `group` (and 8 + group) as many of k.
+      const int k = begin + b * kWarps * kDepth + quad * (kDepth / 4);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const int n = part.first_column + (kAlong == Along::k ? j * 8 + group : group * 8);
+        const T* from = kAlong == Along::k ? w + n * t.w.column + k : w + (k + j) * t.w.row + n;
+        const bool exists = kAlong == Along::k ? k < part.end_k : k + j < part.end_k;
+        weights[b][j] = load_if<uint4>(n < t.n && exists, from);
       }
 #pragma unroll
       for (int i = 0; i < kEights; ++i) {
         const int row = i * 8 + group;
-        rows[i] = load_16_if(row < t.r && k < part.end_k, x + row * t.x.row + k);
+        rows[b][i] = load_if<Rows>(row < t.r && k < part.end_k, x + row * t.x.row + k);
       }
+    }
 #pragma unroll
-      for (int j = 0; j < kMmas; ++j) {
-        const uint4 a = weights[2 * j], b = weights[2 * j + 1];
+    for (int b = 0; b < kBatch; ++b) {
+      const auto& w4 = weights[b];
+      if constexpr (kAlong == Along::k) {
 #pragma unroll
-        for (int i = 0; i < kEights; ++i) {
-          mma::multiply<T>(sums[j][i], {a.x, b.x, a.y, b.y}, rows[i].x, rows[i].y);
-          mma::multiply<T>(sums[j][i], {a.z, b.z, a.w, b.w}, rows[i].z, rows[i].w);
+        for (int j = 0; j < kMmas; ++j) {
+          const uint4 low = w4[2 * j], high = w4[2 * j + 1];
+#pragma unroll
+          for (int i = 0; i < kEights; ++i) {
+            const Rows r = rows[b][i];
+            mma::multiply<T>(sums[j][i], {low.x, high.x, low.y, high.y}, r.x, r.y);
+            mma::multiply<T>(sums[j][i], {low.z, high.z, low.w, high.w}, r.z, r.w);
+          }
         }
-      }
-    } else {
-      // Thread (group, quad): 4 of k, of 8 columns from 8 group on; of rows as above.
-      const int k = first + quad * 4, n = part.first_column + group * 8;
-      uint4 weights[4];
-      uint2 rows[kEights];
+      } else {
+        // Words of a line hold two columns each; mma wants two of k in a word.
+        const auto all_sums = [&](int j, uint32_t a, uint32_t b0, uint32_t c, uint32_t d) {
 #pragma unroll
-      for (int l = 0; l < 4; ++l) {
-        weights[l] = load_16_if(n < t.n && k + l < part.end_k, w + (k + l) * t.w.row + n);
+          for (int i = 0; i < kEights; ++i) {
+            mma::multiply<T>(sums[j][i], {lower(a, b0), upper(a, b0), lower(c, d), upper(c, d)},
+                             rows[b][i].x, rows[b][i].y);
+          }
+        };
+        all_sums(0, w4[0].x, w4[1].x, w4[2].x, w4[3].x);
+        all_sums(1, w4[0].y, w4[1].y, w4[2].y, w4[3].y);
+        all_sums(2, w4[0].z, w4[1].z, w4[2].z, w4[3].z);
+        all_sums(3, w4[0].w, w4[1].w, w4[2].w, w4[3].w);
       }
-#pragma unroll
-      for (int i = 0; i < kEights; ++i) {
-        const int row = i * 8 + group;
-        rows[i] = load_8_if(row < t.r && k < part.end_k, x + row * t.x.row + k);
-      }
-      // Words of a line hold two columns each; mma wants two of k in a word.
-      const auto all_sums = [&](int j, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-#pragma unroll
-        for (int i = 0; i < kEights; ++i) {
-          mma::multiply<T>(sums[j][i], {lower(a, b), upper(a, b), lower(c, d), upper(c, d)},
-                           rows[i].x, rows[i].y);
-        }
-      };
-      all_sums(0, weights[0].x, weights[1].x, weights[2].x, weights[3].x);
-      all_sums(1, weights[0].y, weights[1].y, weights[2].y, weights[3].y);
-      all_sums(2, weights[0].z, weights[1].z, weights[2].z, weights[3].z);
-      all_sums(3, weights[0].w, weights[1].w, weights[2].w, weights[3].w);
     }
   }
 

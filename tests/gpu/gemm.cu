@@ -106,9 +106,7 @@ void check(const std::string& kernel, const Case& c, Tally* tally) {
                c.batch,
                {a.data, c.turned_a ? 1 : lead_a, c.turned_a ? lead_a : 1, plane_a},
                {b.data, c.turned_b ? 1 : lead_b, c.turned_b ? lead_b : 1, c.shared_b ? 0 : plane_b},
-               {out.data, c.turned_c ? 1 : lead_c, c.turned_c ? lead_c : 1, plane_c},
-               nullptr,
-               0};
+               {out.data, c.turned_c ? 1 : lead_c, c.turned_c ? lead_c : 1, plane_c}};
   ok(cudaMemset(out.data, 0xff, out.bytes), "memset");
   const unsigned blocks = static_cast<unsigned>((count + 127) / 128);
   if (c.in == DType::float32)

@@ -10,7 +10,7 @@ build() {  # PROGRAM
   local objects flags="-std=c++20 --expt-relaxed-constexpr -O3 -I." f
   objects=$(mktemp -d)
   for f in cuda/gemm/{gemm,sgemm,thin,mma} tests/gpu/gemm{,_time,_variants}; do
-    nvcc $flags -gencode=arch=compute_80,code=[sm_80,sm_90] -c $f.cu -o "$objects/$(echo $f | tr / _).o" &
+    nvcc $flags -gencode=arch=compute_80,code=sm_90 -c $f.cu -o "$objects/$(echo $f | tr / _).o" &
     [ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
   done
   nvcc $flags -gencode=arch=compute_90a,code=sm_90a -DNEEDLE_SM90A -c cuda/gemm/wgmma_sm90.cu \
