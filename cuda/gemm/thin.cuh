@@ -81,8 +81,9 @@ __device__ __forceinline__ void add_lanes(float (&x)[kAll], const F& f, int firs
 /// lie along k: then a warp has 4 columns for itself, and 128 of k at once; or along the columns:
 /// then it has 32 columns, and 16 of k. Either way a block has 32 columns.
 template <Along kAlong, int kRows>
-__global__ void __launch_bounds__(32 * kWarps, 2) thin_float(Task t, Matrices<float*> y) {
-  constexpr int kColumns = 32, kBatch = kRows > 4 ? 2 : 4;
+__global__ void __launch_bounds__(32 * kWarps, kRows == 1 ? 2 : 1)
+    thin_float(Task t, Matrices<float*> y) {
+  constexpr int kColumns = 32, kBatch = kRows == 16 ? 1 : kRows == 8 ? 2 : 4;
   constexpr int kStep = kAlong == Along::k ? 128 : 16 * kWarps;
   const Part part = part_of_block(t, kColumns);
   const float* x = static_cast<const float*>(t.x.data) + part.batch * t.x.batch;

@@ -32,7 +32,8 @@ inline constexpr int kColumns = kAlong == Along::k ? 32 : 64;
 
 /// y = x W; kEights x 8 >= r. Out: T or float.
 template <class T, class Out, Along kAlong, int kEights>
-__global__ void __launch_bounds__(32 * kWarps, 2) thin_half(Task t, Matrices<Out*> y) {
+__global__ void __launch_bounds__(32 * kWarps, kEights == 1 ? 2 : 1)
+    thin_half(Task t, Matrices<Out*> y) {
   constexpr int kMmas = kColumns<kAlong> / 16;
   constexpr int kDepth = kAlong == Along::k ? 32 : 16;  // of k, in a warp's loads
   constexpr int kBatch = 4;                             // loads that are under way together
