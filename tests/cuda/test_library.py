@@ -1,10 +1,12 @@
-"""libneedle_cuda.so as nvcc made it: for which GPUs, with which instructions, what it says without one."""
+"""libneedle_cuda.so as nvcc made it: for which GPUs, and what it says where there is none."""
 
 import os
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +14,13 @@ import needle as ndl
 from course.paths import CUDA
 
 LIBRARY = CUDA / "cuda/libneedle_cuda.so"
-TOOLS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/cuda/bin"])
+# cuobjdump, which starts nvdisasm: of the vendor's packages for Python.
+TOOLS = next(Path(sysconfig.get_paths()["purelib"]).glob("nvidia/*/bin/cuobjdump")).parent
 
 
 def cuobjdump(*options: str) -> str:
-    env = dict(os.environ, PATH=TOOLS)
-    command = ["cuobjdump", *options, LIBRARY]
+    env = dict(os.environ, PATH=os.pathsep.join([str(TOOLS), os.environ["PATH"]]))
+    command = [TOOLS / "cuobjdump", *options, LIBRARY]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
 
@@ -95,5 +98,3 @@ def test_it_needs_no_library_of_cuda_to_be_loaded() -> None:
     """Only the driver, and that late: programs start on machines that have neither."""
     said = subprocess.run(["ldd", LIBRARY], capture_output=True, text=True, check=True).stdout
     assert not re.search(r"libcud|libcublas|not found", said), said
-
-

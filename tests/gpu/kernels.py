@@ -1,4 +1,4 @@
-"""The slots of device cuda against PyTorch, on one GPU: results, time, fraction of the copy bandwidth.
+"""The slots of device cuda against PyTorch, on one GPU: results, time, and fraction of a copy's.
 
 Usage: kernels.py libneedle_slots.so [FILE.json]
 """

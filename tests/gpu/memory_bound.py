@@ -165,7 +165,7 @@ def training(bench: Bench) -> None:
     )
     uniform, normal = bench.call("random", 0, [], out), bench.call("random", 1, [], out)
     half, one = torch.tensor(0.5, device="cuda"), torch.ones((), device="cuda")
-    mean, spread = lambda: [(out.mean(), half)], lambda: [(out.std(), one)]  # noqa: E731
+    mean, spread = lambda: [(out.mean(), half)], lambda: [(out.std(), one)]
     bench.case("random uniform", uniform, lambda: out.uniform_(), mean, moved=4 * N)
     bench.case("random normal", normal, lambda: out.normal_(), spread, moved=4 * N)
 

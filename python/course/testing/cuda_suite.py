@@ -14,7 +14,7 @@ LIBRARY = "cuda/libneedle_cuda.so"
 
 
 def run_cuda(recorder: Recorder, pattern: str | None) -> None:
-    """Compiles every kernel for every GPU, and looks at what came out. The first time it takes minutes."""
+    """Compiles every kernel for every GPU, which takes minutes, and looks at what came out."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/cuda/bin"])
     if not shutil.which("nvcc", path=path):
         recorder.skipped("nvcc", "it is not installed; it comes with the toolkit of the vendor")
