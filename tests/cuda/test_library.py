@@ -58,7 +58,9 @@ def test_sums_stay_in_registers() -> None:
 
 def loops(sass: str) -> Iterator[list[str]]:
     """The instructions of every loop."""
-    lines = [line for line in sass.splitlines() if re.match(r"\s+(/\*[0-9a-f]{4,}\*/|Function)", line)]
+    lines = [
+        line for line in sass.splitlines() if re.match(r"\s+(/\*[0-9a-f]{4,}\*/|Function)", line)
+    ]
     place: dict[int, int] = {}  # address of an instruction -> its line
     for i, line in enumerate(lines):
         if "Function" in line:
@@ -77,7 +79,9 @@ def test_products_use_the_tensor_cores_of_sm_90_and_do_not_wait_for_memory_betwe
     steps = [loop for loop in loops(sass) if any("HGMMA" in line for line in loop)]
     assert len(steps) >= 16
     shortest = min(len(step) for step in steps)
-    assert not [line for step in steps if len(step) < 2 * shortest for line in step if "MEMBAR" in line]
+    assert not [
+        line for step in steps if len(step) < 2 * shortest for line in step if "MEMBAR" in line
+    ]
 
 
 def test_without_a_driver_the_error_says_what_is_missing() -> None:
