@@ -5,7 +5,7 @@
 // four they are 4 instructions beside 64 multiply-adds; alone, 16, and instructions are issued one at
 // a time, too. A warp has a tile of its own, 64 x 32, as square as it can be: its lanes share what they
 // read.
-// Counter: FLOPs a wavefront double; requests fall by 4 more; bytes of global memory by 2.
+// Counter: FLOPs a wavefront double; shared requests fall by 8; bytes of global memory by 2.
 // Limit: the units. What is left is waiting: all threads stop at a barrier while a tile is fetched.
 #pragma once
 

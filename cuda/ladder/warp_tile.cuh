@@ -5,6 +5,11 @@
 
 namespace needle::NEEDLE_GPU::ladder {
 
+/// Four neighbours that are read or written by one instruction.
+struct alignas(16) Four {
+  float at[4];
+};
+
 /// Where a thread's results are: rows `row` + 0 … 3 and + 32 … 35, columns `column` + 0 … 3 and + 16 …
 /// 19. The lanes of a warp are 8 x 4: what they read of A and B are 32 + 16 neighbours, twice each.
 struct WarpTile {
@@ -47,14 +52,13 @@ struct WarpTile {
   __device__ void multiply(const float (&as)[kDepth][kRow], const float (&bs)[kDepth][kSide],
                            float (&sum)[8][8]) const {
     for (int p = 0; p < kDepth; ++p) {
-      const float4 a0 = *reinterpret_cast<const float4*>(&as[p][row]);
-      const float4 a1 = *reinterpret_cast<const float4*>(&as[p][row + 32]);
-      const float4 b0 = *reinterpret_cast<const float4*>(&bs[p][column]);
-      const float4 b1 = *reinterpret_cast<const float4*>(&bs[p][column + 16]);
-      const float a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
-      const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
+      Four a[2], b[2];
+      for (int h = 0; h < 2; ++h) {
+        a[h] = *reinterpret_cast<const Four*>(&as[p][row + 32 * h]);
+        b[h] = *reinterpret_cast<const Four*>(&bs[p][column + 16 * h]);
+      }
       for (int i = 0; i < 8; ++i) {
-        for (int j = 0; j < 8; ++j) sum[i][j] += a[i] * b[j];
+        for (int j = 0; j < 8; ++j) sum[i][j] += a[i / 4].at[i % 4] * b[j / 4].at[j % 4];
       }
     }
   }
@@ -69,8 +73,9 @@ struct WarpTile {
         float* c = x.c + to_row * x.n + to_column;
         if (x.n % 4 == 0) {
           if (to_column >= x.n) continue;
-          *reinterpret_cast<float4*>(c) =
-              make_float4(sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]);
+          Four four;
+          for (int e = 0; e < 4; ++e) four.at[e] = sum[i][j + e];
+          *reinterpret_cast<Four*>(c) = four;
         } else {
           for (int e = 0; e < 4 && to_column + e < x.n; ++e) c[e] = sum[i][j + e];
         }

@@ -3,6 +3,7 @@
 //   ./course sim lessons/04-hardware/add.cu
 //   nvcc lessons/04-hardware/add.cu -o add && ./add
 #include <cstdio>
+#include <cstdlib>
 #include <cuda_runtime.h>
 #include <vector>
 

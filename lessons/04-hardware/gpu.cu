@@ -2,6 +2,7 @@
 //
 //   build/release/lessons/04-hardware-gpu
 #include <cstdio>
+#include <string>
 
 #include "cuda/launch.h"
 #include "cuda/sim/runtime.h"
@@ -58,8 +59,8 @@ __global__ void load_vectors(const float4* x, float4* out) { out[threadIdx.x] = 
 void coalescing(float* x, float* out) {
   std::printf("== coalescing\n");
   const auto say = [](const char* what, const sim::AccessCount& reads) {
-    std::printf("%-26s %2.0f sectors, %3.0f%% used\n", what, each(reads),
-                100.0 * static_cast<double>(reads.bytes) / static_cast<double>(32 * reads.units));
+    std::printf("%-26s %2.0f sectors, at best %2.0f\n", what, each(reads),
+                static_cast<double>(reads.ideal) / static_cast<double>(reads.requests));
     return each(reads);
   };
   const auto sectors = [&](const char* what, int stride, int shift) {
@@ -98,11 +99,21 @@ void banks(float* out) {
 
 // --- a race ---
 
-/// Each thread passes its number to the next one; somebody forgot to wait.
+/// Each thread takes the number of the next one; somebody forgot to wait.
 __global__ void rotate(const float* x, float* out) {
   __shared__ float s[64];
   s[threadIdx.x] = x[threadIdx.x];
   out[threadIdx.x] = s[(threadIdx.x + 1) % 64];
+}
+
+/// Breaks lines before the 100th character.
+void print_in_lines(std::string text) {
+  while (text.size() > 100) {
+    const size_t end = text.rfind(' ', 99);
+    std::printf("%s\n", text.substr(0, end).c_str());
+    text = text.substr(end + 1);
+  }
+  std::printf("%s\n", text.c_str());
 }
 
 void a_race(const float* x, float* out) {
@@ -110,7 +121,8 @@ void a_race(const float* x, float* out) {
   sim::set_options({.check = true, .collect = true});
   NEEDLE_LAUNCH((rotate), 1, 64, 0, x, out);
   check(!sim::findings().empty());
-  std::printf("%s\n", sim::findings()[0].text.c_str());
+  const std::string text = sim::findings()[0].text;
+  print_in_lines(text.substr(0, text.find('\n')));
 }
 
 }  // namespace

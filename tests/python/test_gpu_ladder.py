@@ -58,7 +58,7 @@ def test_names_files_and_the_library_at_the_top(name, number):
     assert len({rung.idea for rung in ladder}) == number
     for rung in ladder:
         assert rung.ladder == name
-        assert "(Lesson 0" in (ROOT / rung.file).read_text(encoding="utf-8")
+        assert re.search(r"\(Lessons? 0", (ROOT / rung.file).read_text(encoding="utf-8"))
         assert repr(rung) == f"{rung.name}: {rung.idea}"
     own = [rung for rung in ladder if rung.dtype == ndl.float32]
     assert [rung.is_slot for rung in own] == [False] * (len(own) - 1) + [True]
@@ -86,7 +86,7 @@ def test_bad_operands_are_refused():
     with pytest.raises(TypeError, match="float64; it takes float32"):
         softmax(x.to(ndl.float64))
     with pytest.raises(ValueError, match=r"strides \(1, 4\); make it compact"):
-        transpose(x.T)
+        transpose(x.transpose(0, 1))
     with pytest.raises(ValueError, match="a matrix is wanted"):
         transpose(ndl.ones(3, device="cuda_sim"))
     with pytest.raises(ValueError, match="x has no axis"):

@@ -76,7 +76,7 @@ GPU_CASES = [
         lambda n: (random(n, n),),
         lambda n: 0.0,
         lambda n: 8.0 * n**2,
-        _matrices, lambda x: x.T.contiguous(), lambda x: np.zeros(x.T.shape),
+        _matrices, lambda x: x.transpose(0, 1).contiguous(), lambda x: np.zeros(x.T.shape),
     ),
     GpuCase(
         "reduction", {"cuda_sim": 1 << 16, "cuda": 1 << 28}, "elements", "GB/s",

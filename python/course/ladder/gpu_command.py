@@ -28,7 +28,8 @@ HEADINGS = {
 NOTES = {
     "sectors": "In front: sectors of global memory, or wavefronts of shared memory, for a request "
     "of a warp; in brackets, what they could be.",
-    "bytes": "bytes/least: those of all sectors, to what must be read and written.",
+    "bytes": "x least: bytes of all sectors over what must be read and written. FLOP/B: for such a "
+    "byte.",
     "at most": f"at most: on an {H200.name} of {H200.peak / 1e12:g} TFLOP/s and "
     f"{H200.memory / 1e12:g} TB/s, by the FMAs, by what L1 and shared memory deliver, and by the "
     "memory, if the caches keep everything; no cache: if they keep nothing. Latency is not in it.",
@@ -111,20 +112,21 @@ def overview(found: Counts, title: str) -> Table:
     """What each rung is, and how much it does."""
     table = _table(title)
     table.add_column("idea", no_wrap=True)
-    for heading in ["threads", "barriers", "atomics", "bytes/least", "FLOP/B"]:
+    last = "FLOP/B" if found.unit == "GFLOP/s" else "atomics"
+    for heading in ["threads", "barriers", "x least", last]:
         table.add_column(heading, justify="right")
     for rung in found.rungs:
         if not rung.is_available:
-            table.add_row(rung.name, rung.idea, *"-----")
+            table.add_row(rung.name, rung.idea, *"----")
             continue
+        atomics = rung.counts["global_atomics"].requests
         table.add_row(
             rung.name,
             rung.idea,
             f"{rung.threads:,}",
             f"{rung.barriers:,}",
-            f"{rung.counts['global_atomics'].requests:,}",
             f"{rung.global_bytes / found.least_bytes:.2f}",
-            f"{found.flops / rung.global_bytes:.2f}",
+            f"{found.flops / rung.global_bytes:.1f}" if last == "FLOP/B" else f"{atomics:,}",
         )
     return table
 
@@ -132,7 +134,7 @@ def overview(found: Counts, title: str) -> Table:
 def requests(found: Counts) -> Table:
     """What a request costs, and what that allows."""
     table = _table("")
-    for heading in [*HEADINGS.values(), "at most", "no cache"]:
+    for heading in [*HEADINGS.values(), "at most", "limit", "no cache"]:
         table.add_column(heading, justify="right")
     for rung in found.rungs:
         if rung.is_available:
@@ -141,7 +143,8 @@ def requests(found: Counts) -> Table:
             table.add_row(
                 rung.name,
                 *(str(rung.counts[kind]) for kind in HEADINGS),
-                f"{most:,.0f} {limit}" if most else f"? {limit}",
+                f"{most:,.0f}" if most else "?",
+                limit,
                 f"{least:,.0f}" if least else "?",
             )
     table.caption = f"at most, no cache: {found.unit}"
