@@ -147,7 +147,7 @@ TABLES = {
                "no cache"],
     "transpose": ["threads", "load", "store", "shared load", "shared store"],
     "reduction": ["threads", "atomics", "barriers", "shared load"],
-    "softmax": ["load", "store", "bytes/least", "at most"],
+    "softmax": ["load", "store", "bytes/least", "at most", "no cache"],
 }  # fmt: skip
 
 

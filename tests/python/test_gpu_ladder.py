@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_reduction_counts(found):
     for v in (v4, v5):
         assert v.counts["global_atomics"].requests == 0
         assert v.counts["global_reads"].bytes < 1.01 * 4 * n
-    assert v4.threads * 31 < n
+    assert v4.threads * 28 < n
     for v in (v2, v3):
         assert v.counts["shared_reads"].units == v.counts["shared_reads"].requests
 
@@ -227,7 +228,8 @@ def test_what_an_h200_can_do_at_most(found):
     assert rates[2][0] == pytest.approx(peak / 8, rel=0.1)
     assert rates[4][0] == pytest.approx(peak / 2, rel=0.15)
     assert [limit for _, limit in rates[:5]] == ["L1"] * 5
-    assert all(slow <= fast * 1.001 for (slow, _), (fast, _) in zip(rates[1:7], rates[2:7]))
+    # Up to v7; v3 also fills its tiles.
+    assert all(slow <= fast for (slow, _), (fast, _) in pairwise(rates[2:7]))
     for rung in matmul.rungs:
         if rung.is_available:
             assert matmul.rate(rung, H200, cached=False)[0] <= matmul.rate(rung, H200)[0]

@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import CourseError
 from .counted import H200, Counts, Machine
 
-SHOWN = (0.125, 512)  # FLOP/byte
+SHOWN = (1 / 32, 256)  # FLOP/byte
 
 
 def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
@@ -35,7 +35,7 @@ def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
         axes.annotate(rung.name, (x, least), (0, -12), textcoords="offset points", ha="center",
                       fontsize=9)  # fmt: skip
     axes.set_ylim(left * memory / 4, peak * 2)
-    ticks = [2.0**n for n in range(-3, 10, 2)]
+    ticks = [2.0**n for n in range(-5, 9, 2)]
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     axes.minorticks_off()
     axes.set_xlabel("FLOP per byte that L1 is asked for")
