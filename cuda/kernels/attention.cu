@@ -37,7 +37,7 @@ inline constexpr int kForwardRows = few                     ? 1
 /// sum of exp(score - largest) and the weighted sum of values stay in registers and shared memory.
 /// Dao et al., FlashAttention (arXiv 2205.14135). Limit: 4 tq tk d FLOPs; no score sees memory.
 template <class T, int kD, int kRows>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, sizeof(T) == 8 || kD > 64 ? 1 : 2)
     attention_kernel(const Attention a, T scale, const Heads<T> q, const Heads<T> k,
                      const Heads<T> v, const Heads<T> out, const Heads<T> lse) {
   using Tile = RowTile<T, kD, kRows>;

@@ -1,6 +1,4 @@
-// fill, and copy with its conversions and transposes.  (Lessons 02 and 04)
-#include <limits>
-
+// fill, and copy with its transposes; conversions are in convert.cu.  (Lessons 02 and 04)
 #include "cuda/kernels/map.cuh"
 #include "cuda/kernels/slots.h"
 
@@ -13,39 +11,9 @@ struct Constant {
   __device__ T operator()() const { return value; }
 };
 
-/// x as a To. C++ leaves floating -> int undefined where the value does not fit (and for NaN); here
-/// the result is then the smallest int.
-template <class To, class From>
-struct Convert {
-  __device__ To operator()(From x) const {
-    if constexpr (std::is_same_v<To, From>) {
-      return x;
-#ifdef __CUDA_ARCH__
-    } else if constexpr (std::is_same_v<To, float16> && std::is_same_v<From, float>) {
-      uint16_t bits;  // one instruction
-      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-      return float16::from_bits(bits);
-    } else if constexpr (std::is_same_v<From, float16> && std::is_same_v<To, float>) {
-      float value;
-      asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x.bits));
-      return value;
-    } else if constexpr (std::is_same_v<From, float16>) {
-      return Convert<To, float>{}(Convert<float, float16>{}(x));
-#endif
-    } else if constexpr (is_half_v<From>) {
-      return Convert<To, float>{}(static_cast<float>(x));
-    } else if constexpr (std::is_same_v<To, bool>) {
-      return x != 0;
-    } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-      constexpr To kSmallest = std::numeric_limits<To>::min();
-      const From whole = std::trunc(x);
-      // -kSmallest is 2^31 or 2^63: exact as a float, unlike the largest int.
-      const bool fits = whole >= From(kSmallest) && whole < -From(kSmallest);
-      return fits ? static_cast<To>(whole) : kSmallest;
-    } else {
-      return static_cast<To>(x);
-    }
-  }
+template <class T>
+struct Same {
+  __device__ T operator()(T x) const { return x; }
 };
 
 /// Elements of `Bytes` bytes that are only moved.
@@ -172,7 +140,7 @@ template <int Bytes>
 void move(const Walk<2>& w) {
   using T = Raw<Bytes>;
   const int axis = w.size == 0 ? -1 : transposed_axis(w, Bytes);
-  if (axis < 0) return map<T, T>(w, Convert<T, T>{});
+  if (axis < 0) return map<T, T>(w, Same<T>{});
   constexpr int kPack = Bytes < 4 ? 4 / Bytes : 1;
   if (in_words(w, axis, Bytes)) return transpose<T, kPack>(w, axis);
   transpose<T, 1>(w, axis);
@@ -192,20 +160,14 @@ void fill(Scalar value, const View& out) {
 }
 
 void copy(const View& x, const View& out) {
+  if (x.dtype != out.dtype) return convert(x, out);
   const auto w = walk(Order::memory, out, x);
-  if (x.dtype == out.dtype) {
-    switch (size_of(x.dtype)) {
-      case 1: return move<1>(w);
-      case 2: return move<2>(w);
-      case 4: return move<4>(w);
-      default: return move<8>(w);
-    }
+  switch (size_of(x.dtype)) {
+    case 1: return move<1>(w);
+    case 2: return move<2>(w);
+    case 4: return move<4>(w);
+    default: return move<8>(w);
   }
-  visit_dtype(x.dtype, [&]<class From>(Tag<From>) {
-    visit_dtype(out.dtype, [&]<class To>(Tag<To>) {
-      if constexpr (!std::is_same_v<To, From>) map<To, From>(w, Convert<To, From>{});
-    });
-  });
 }
 
 }  // namespace needle::NEEDLE_GPU

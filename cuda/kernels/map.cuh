@@ -94,16 +94,19 @@ void map(const Walk<1 + sizeof...(In)>& w, const F& f) {
     for (int bytes : item) most = bytes > most ? bytes : most;
     return most;
   }();
-  constexpr int V = 16 / widest;
+  // Of 8 bytes a thread takes one at a time: a second kernel for two would gain little.
+  constexpr int V = widest == 8 ? 1 : 16 / widest;
   constexpr int kPacks = N == 2 ? 4 : 2;
   if (w.size == 0) return;
-  if (w.packs(V, item)) {
-    const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * kPacks * V));
-    NEEDLE_LAUNCH((map_kernel<V, kPacks, F, Out, In...>), blocks, kThreads, 0, w, f);
-  } else {
-    const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * 2));
-    NEEDLE_LAUNCH((map_kernel<1, 2, F, Out, In...>), blocks, kThreads, 0, w, f);
+  if constexpr (V > 1) {
+    if (w.packs(V, item)) {
+      const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * kPacks * V));
+      NEEDLE_LAUNCH((map_kernel<V, kPacks, F, Out, In...>), blocks, kThreads, 0, w, f);
+      return;
+    }
   }
+  const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * 2));
+  NEEDLE_LAUNCH((map_kernel<1, 2, F, Out, In...>), blocks, kThreads, 0, w, f);
 }
 
 /// f(std::integral_constant<E, op>{}) for the op, one of `count`, that is known at run time.

@@ -15,48 +15,89 @@ struct Along {
   int64_t step;
 
   explicit Along(const View& x) : data(x.as<T>()), step(x.data ? x.strides[0] : 0) {}
-  __device__ T at(int j, T otherwise) const { return data ? data[j * step] : otherwise; }
+
+  /// Whether its packs are whole ones, too.
+  bool packs() const { return !data || (step == 1 && reinterpret_cast<uintptr_t>(data) % 16 == 0); }
+  template <class S>
+  __device__ void load(Chunk<T, S>& to, int begin, int n, T otherwise) const {
+    to.load(data, step, begin, data ? n : 0, otherwise);
+  }
 };
 
-/// Operands: x, out; rstd, mean, one for each row. The variance is that of x - mean: the difference
-/// of two means would lose it where x is far from 0.
-template <class T, int kItems, bool kAgain, bool layer>
+/// Mean and squared distance from it of the elements so far, joined without ever squaring x itself,
+/// which would lose the variance where x is far from 0. Chan, Golub & LeVeque, "Algorithms for
+/// computing the sample variance", The American Statistician 37 (1983).
+template <class T>
+struct Moments {
+  T count = 0, mean = 0, square = 0;
+
+  /// Takes in those of a chunk that are inside of the row.
+  template <class S>
+  __device__ void add(const Chunk<T, S>& x, int begin, int n) {
+    T sum = 0, more = 0;
+#pragma unroll
+    for (int i = 0; i < S::kItems; ++i) {
+      if (x.place(begin, i) < n) sum += x.at[i], more += 1;
+    }
+    const T centre = more > 0 ? sum / more : T(0);
+#pragma unroll
+    for (int i = 0; i < S::kItems; ++i) {
+      const T distance = x.place(begin, i) < n ? x.at[i] - centre : T(0);
+      square += distance * distance;
+    }
+    const T apart = centre - mean, all = count + more;
+    if (more == 0) return;
+    square += apart * apart * count * more / all;
+    mean += apart * more / all;
+    count = all;
+  }
+  /// What the threads of a row of n found, together.
+  __device__ void join_row(int n) {
+    const T all = across_row(mean * count, T(0), Plus{}) / static_cast<T>(n);
+    const T apart = mean - all;
+    square = across_row(square + apart * apart * count, T(0), Plus{});
+    mean = all;
+  }
+};
+
+/// Operands: x, out; rstd, mean, one for each row.
+template <class T, class S, bool layer>
 __global__ void __launch_bounds__(kRowThreads, 1)
     norm_kernel(const Rows<4> rows, bool has_mean, T eps, const Along<T> weight,
                 const Along<T> bias) {
   if (row_index() >= rows.count()) return;
   const Row<4> row(rows, row_index());
-  const int length = static_cast<int>(blockDim.x) * kItems, end = kAgain ? rows.n : 1;
-  const T part = T(1) / static_cast<T>(rows.n);
-  Chunk<T, kItems> chunk;
-  const auto load = [&](int begin) {
-    chunk.load(row.template data<T>(0), rows.step[0], begin, rows.n, 0);
+  const int n = rows.n;
+  Chunk<T, S> x, w, b;
+  const auto load = [&](int begin) { x.load(row.template data<T>(0), rows.step[0], begin, n, 0); };
+  const auto load_affine = [&](int begin) {
+    weight.load(w, begin, n, 1);
+    bias.load(b, begin, n, 0);
   };
-  if (!kAgain) load(0);
-  T mean = 0;
-  if (layer) {
-    for (int begin = 0; begin < end; begin += length) {
-      if (kAgain) load(begin);
+  load(0);
+  if (!S::kAgain) load_affine(0);  // on their way while the sums are made
+  Moments<T> moments;
+  for (int begin = 0;;) {
+    if constexpr (layer) {
+      moments.add(x, begin, n);
+    } else {
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) mean += chunk.at[i];
+      for (int i = 0; i < S::kItems; ++i) moments.square += x.at[i] * x.at[i];
     }
-    mean = across_row(mean, T(0), Plus{}) * part;
+    begin += x.length();
+    if (!S::kAgain || begin >= n) break;
+    load(begin);
   }
-  T square = 0;
-  for (int begin = 0; begin < end; begin += length) {
-    if (kAgain) load(begin);
-#pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      const T centred = chunk.place(begin, i) < rows.n ? chunk.at[i] - mean : T(0);
-      square += centred * centred;
-    }
+  if constexpr (layer) {
+    moments.join_row(n);
+  } else {
+    moments.square = across_row(moments.square, T(0), Plus{});
   }
-  const T rstd = 1 / std::sqrt(across_row(square, T(0), Plus{}) * part + eps);
-  for (int begin = 0; begin < end; begin += length) {
-    if (kAgain) load(begin);
-    chunk.store(row.template data<T>(1), rows.step[1], begin, rows.n, [&](int i, int j) {
-      return (chunk.at[i] - mean) * rstd * weight.at(j, 1) + bias.at(j, 0);
-    });
+  const T mean = moments.mean, rstd = 1 / std::sqrt(moments.square / static_cast<T>(n) + eps);
+  for (int begin = 0; begin < (S::kAgain ? n : 1); begin += x.length()) {
+    if (S::kAgain) load(begin), load_affine(begin);
+    x.store(row.template data<T>(1), rows.step[1], begin, n,
+            [&](int i, int) { return (x.at[i] - mean) * rstd * w.at[i] + b.at[i]; });
   }
   if (threadIdx.x > 0) return;
   *row.template data<T>(2) = rstd;
@@ -64,9 +105,9 @@ __global__ void __launch_bounds__(kRowThreads, 1)
 }
 
 /// What norm_backward holds of a row: x and dy as they are in memory, and the row's statistics.
-template <class T, int kItems, bool layer>
+template <class T, class S, bool layer>
 struct Held {
-  Chunk<T, kItems> x, dy;
+  Chunk<T, S> x, dy;
   T rstd, mean;
 
   __device__ void load(const Row<5>& row, int begin) {
@@ -82,54 +123,53 @@ struct Held {
 /// Operands: x, dy, dx; rstd, mean, one for each row. A block takes rows far apart; while it works on
 /// one, the next is on its way. If a row is one chunk, the block keeps what its rows add to dweight
 /// and dbias: (groups, n) each, if asked for.
-template <class T, int kItems, bool kAgain, bool layer>
+template <class T, class S, bool layer>
 __global__ void __launch_bounds__(kRowThreads, 1)
     norm_backward_kernel(const Rows<5> rows, const Along<T> weight, T* dweight, T* dbias) {
-  const int length = static_cast<int>(blockDim.x) * kItems, end = kAgain ? rows.n : 1;
+  const int end = S::kAgain ? rows.n : 1;
   const int64_t group = row_index(), groups = int64_t{gridDim.x} * blockDim.y;
   const T part = T(1) / static_cast<T>(rows.n);
   if (group >= rows.count()) return;
-  T dweights[kItems] = {}, dbiases[kItems] = {};
-  Held<T, kItems, layer> next;
-  if (!kAgain) next.load(Row<5>(rows, group), 0);
+  T dweights[S::kItems] = {}, dbiases[S::kItems] = {};
+  Chunk<T, S> w;
+  weight.load(w, 0, rows.n, 1);
+  Held<T, S, layer> next;
+  if (!S::kAgain) next.load(Row<5>(rows, group), 0);
   for (int64_t r = group; r < rows.count(); r += groups) {
     const Row<5> row(rows, r);
-    Held<T, kItems, layer> held;
-    if (!kAgain) {
+    Held<T, S, layer> held;
+    if (!S::kAgain) {
       held = next;
       if (r + groups < rows.count()) next.load(Row<5>(rows, r + groups), 0);
     }
-    const auto dxhat = [&](int i, int begin) {
-      const int j = held.x.place(begin, i);
-      return j < rows.n ? held.dy.at[i] * weight.at(j, 1) : T(0);
-    };
+    const auto dxhat = [&](int i) { return held.dy.at[i] * w.at[i]; };
     T product = 0, plain = 0;  // means over the row: of dxhat * xhat and, for layer norm, of dxhat
-    for (int begin = 0; begin < end; begin += length) {
-      if (kAgain) held.load(row, begin);
+    for (int begin = 0; begin < end; begin += w.length()) {
+      if (S::kAgain) held.load(row, begin), weight.load(w, begin, rows.n, 1);
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        product += dxhat(i, begin) * held.xhat(i);
-        plain += dxhat(i, begin);
+      for (int i = 0; i < S::kItems; ++i) {
+        product += dxhat(i) * held.xhat(i);
+        plain += dxhat(i);
       }
     }
     product = across_row(product, T(0), Plus{}) * part;
     plain = layer ? across_row(plain, T(0), Plus{}) * part : T(0);
-    for (int begin = 0; begin < end; begin += length) {
-      if (kAgain) held.load(row, begin);
+    for (int begin = 0; begin < end; begin += w.length()) {
+      if (S::kAgain) held.load(row, begin), weight.load(w, begin, rows.n, 1);
       held.dy.store(row.template data<T>(2), rows.step[2], begin, rows.n, [&](int i, int) {
-        return held.rstd * (dxhat(i, begin) - held.xhat(i) * product - plain);
+        return held.rstd * (dxhat(i) - held.xhat(i) * product - plain);
       });
     }
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) {
+    for (int i = 0; i < S::kItems; ++i) {
       dweights[i] += held.dy.at[i] * held.xhat(i);
       dbiases[i] += held.dy.at[i];
     }
   }
 #pragma unroll
-  for (int i = 0; i < kItems; ++i) {
+  for (int i = 0; i < S::kItems; ++i) {
     const int j = next.x.place(0, i);
-    if (kAgain || j >= rows.n) continue;
+    if (S::kAgain || j >= rows.n) continue;
     if (dweight) dweight[group * rows.n + j] = dweights[i];
     if (dbias) dbias[group * rows.n + j] = dbiases[i];
   }
@@ -178,12 +218,13 @@ void norm(Norm kind, double eps, const View& x, const View& weight, const View& 
   const Rows<4> rows = rows_of(x, out, rstd, mean.data ? mean : rstd);
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
-    const RowLaunch launch(rows.count(), rows.n, most);
-    visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
+    const Along<T> w(weight), b(bias);
+    const bool packs = rows.packs(16 / sizeof(T), sizeof(T)) && w.packs() && b.packs();
+    const RowLaunch launch(rows.count(), rows.n, most, packs);
+    visit_share<T, most>(launch, [&]<class S>(S) {
       visit_kind(kind, [&]<class Layer>(Layer) {
-        NEEDLE_LAUNCH((norm_kernel<T, I::value, Again::value, Layer::value>), launch.grid,
-                      launch.block, 0, rows, mean.data != nullptr, static_cast<T>(eps),
-                      Along<T>(weight), Along<T>(bias));
+        NEEDLE_LAUNCH((norm_kernel<T, S, Layer::value>), launch.grid, launch.block, 0, rows,
+                      mean.data != nullptr, static_cast<T>(eps), w, b);
       });
     });
   });
@@ -196,7 +237,8 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
   const int64_t count = rows.count(), n = rows.n;
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 4>;
-    RowLaunch launch(count, rows.n, most);
+    const Along<T> w(weight);
+    RowLaunch launch(count, rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)) && w.packs());
     // As many groups as occupy the GPU: each leaves a row of sums behind.
     launch.grid.x = static_cast<unsigned>(least(launch.grid.x, launch.block.y > 1 ? 528 : 1056));
     const int64_t groups =
@@ -207,9 +249,9 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
     T* db = bias_sums.as<T>();
     visit_kind(kind, [&]<class Layer>(Layer) {
       if (count == 0) return;
-      visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
-        NEEDLE_LAUNCH((norm_backward_kernel<T, I::value, Again::value, Layer::value>), launch.grid,
-                      launch.block, 0, rows, Along<T>(weight), dw, db);
+      visit_share<T, most>(launch, [&]<class S>(S) {
+        NEEDLE_LAUNCH((norm_backward_kernel<T, S, Layer::value>), launch.grid, launch.block, 0,
+                      rows, w, dw, db);
       });
       if (!launch.again || (!dw && !db)) return;
       const dim3 grid(static_cast<unsigned>(ceil_div(n, 256)), static_cast<unsigned>(groups));

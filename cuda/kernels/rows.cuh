@@ -1,9 +1,9 @@
 // Rows: kernels that treat the last axis of their operands as one unit.  (Lessons 04 and 05)
 //
-// A row is loaded once, in a chunk that stays in registers: thread t holds elements t, t + threads,
-// ... Neighbouring threads read neighbouring elements, and the loads of a thread do not wait for each
-// other. Rows of up to 1024 elements have a warp each, longer ones a block, and those too long for the
-// registers of a block are read again, chunk by chunk, for each pass over them.
+// A row is loaded once, in a chunk that stays in registers. Neighbouring threads read neighbouring
+// packs of 16 bytes, where the rows lie so that they can, and the loads of a thread do not wait for
+// each other. Rows of up to 512 elements have a warp each, longer ones a block, and those too long for
+// the registers of a block are read again, chunk by chunk, for each pass over them.
 #pragma once
 
 #include "cuda/kernels/group.cuh"
@@ -19,8 +19,22 @@ struct Rows {
   Walk<N> leading;  // over the axes before the last
   int n;            // elements of a row
   int64_t step[N];  // between them, in elements
+  bool whole[N];    // this operand has whole rows
 
   __device__ __host__ int64_t count() const { return leading.size; }
+
+  /// Whether `width` neighbours of a row, `item` bytes each, can move as one in every operand.
+  bool packs(int width, int item) const {
+    bool fits = n % width == 0;
+    for (int k = 0; k < N; ++k) {
+      if (!whole[k]) continue;
+      fits &= step[k] == 1 && reinterpret_cast<uintptr_t>(leading.data[k]) % (width * item) == 0;
+      for (int axis = 0; axis < leading.ndim; ++axis) {
+        fits &= leading.stride[k][axis] % (width * item) == 0;
+      }
+    }
+    return fits;
+  }
 };
 
 /// Operand 0 has rows; the others have the same rows, or one element each.
@@ -36,16 +50,18 @@ Rows<sizeof...(Views)> rows_of(const Views&... views) {
   View leading[N];
   const View* pointers[N];
   int64_t step[N] = {};
+  bool whole[N];
   for (int k = 0; k < N; ++k) {
     leading[k] = *operands[k];
-    if (operands[k]->ndim() == first.ndim()) {
+    whole[k] = operands[k]->ndim() == first.ndim();
+    if (whole[k]) {
       step[k] = operands[k]->strides[last];
       leading[k].shape[last] = 1;
     }
     pointers[k] = &leading[k];
   }
-  Rows<N> rows{Walk<N>(pointers, Order::row_major), static_cast<int>(first.shape[last]), {}};
-  for (int k = 0; k < N; ++k) rows.step[k] = step[k];
+  Rows<N> rows{Walk<N>(pointers, Order::row_major), static_cast<int>(first.shape[last]), {}, {}};
+  for (int k = 0; k < N; ++k) rows.step[k] = step[k], rows.whole[k] = whole[k];
   return rows;
 }
 
@@ -67,72 +83,89 @@ struct Row {
 /// The number of the row that this thread works on.
 __device__ inline int64_t row_index() { return int64_t{blockIdx.x} * blockDim.y + threadIdx.y; }
 
+/// A thread's share of a row: items, those of them that lie side by side, and whether the row is longer
+/// than all shares, so that it is read again for each pass.
+template <int items, int pack, bool again>
+struct Share {
+  static constexpr int kItems = items, kPack = pack;
+  static constexpr bool kAgain = again;
+};
+
 /// What this thread holds of one chunk of a row.
-template <class T, int kItems>
+template <class T, class S>
 struct Chunk {
+  static constexpr int kItems = S::kItems, kPack = S::kPack;
+  using Packed = Pack<T, kPack>;
   T at[kItems];
 
   /// The place of item i within a row whose chunk begins at `begin`.
   __device__ static int place(int begin, int i) {
-    return begin + static_cast<int>(threadIdx.x) + i * static_cast<int>(blockDim.x);
+    const int pack = static_cast<int>(threadIdx.x) + i / kPack * static_cast<int>(blockDim.x);
+    return begin + pack * kPack + i % kPack;
   }
-  /// Beyond the row's end: `rest`.
+  /// How far it is to the next chunk.
+  __device__ static int length() { return static_cast<int>(blockDim.x) * kItems; }
+
+  /// Beyond the row's end: `rest`. The step of packs is 1.
   __device__ void load(const T* row, int64_t step, int begin, int n, T rest) {
-    const T* p = row + place(begin, 0) * step;
-    const int64_t hop = blockDim.x * step;
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) at[i] = place(begin, i) < n ? p[i * hop] : rest;
+    for (int i = 0; i < kItems; i += kPack) {
+      const int j = place(begin, i);
+      Packed pack;
+#pragma unroll
+      for (int p = 0; p < kPack; ++p) pack.at[p] = rest;
+      if (j < n) pack = *reinterpret_cast<const Packed*>(row + (kPack > 1 ? j : j * step));
+#pragma unroll
+      for (int p = 0; p < kPack; ++p) at[i + p] = pack.at[p];
+    }
   }
   /// f(item, its place) at the same places.
   template <class F>
   __device__ void store(T* row, int64_t step, int begin, int n, F f) const {
-    T* p = row + place(begin, 0) * step;
-    const int64_t hop = blockDim.x * step;
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      if (place(begin, i) < n) p[i * hop] = f(i, place(begin, i));
+    for (int i = 0; i < kItems; i += kPack) {
+      const int j = place(begin, i);
+      if (j >= n) continue;
+      Packed pack;
+#pragma unroll
+      for (int p = 0; p < kPack; ++p) pack.at[p] = f(i + p, j + p);
+      *reinterpret_cast<Packed*>(row + (kPack > 1 ? j : j * step)) = pack;
     }
   }
 };
 
-/// How rows are shared out: threads for each, rows of a block, items of a thread. A thread holds at
-/// most `most` items; `again` says that a row does not fit.
+/// How many items a thread holds of a short row, and of any other if it holds `arrays` chunks of T.
+inline constexpr int kFewItems = 4;
+template <class T, int arrays>
+inline constexpr int kMostItems = (arrays > 2 ? 8 : 16) / (sizeof(T) / 4);
+
+/// How rows are shared out: threads for each, rows of a block, items of a thread.
 struct RowLaunch {
   dim3 grid, block;
-  int items = 1;
-  bool again;
+  int items;
+  bool again, packs;
 
-  RowLaunch(int64_t rows, int n, int most) {
+  RowLaunch(int64_t rows, int n, int most, bool packed) : packs(packed) {
     unsigned threads = 32;
-    while (items < most && 32 * items < n) items *= 2;
+    items = n <= 32 * kFewItems ? kFewItems : most;
     while (threads < kRowThreads && static_cast<int>(threads) * items < n) threads *= 2;
     again = static_cast<int>(threads) * items < n;
-    if (again) items = 8;
     block = dim3(threads, threads == 32 ? 8 : 1);
     grid = dim3(static_cast<unsigned>(ceil_div(rows, block.y)));
   }
 };
 
-/// f(items, again), both as std::integral_constant: 1, 2, 4, ... `most` items, or 8 and again.
-template <int most, class F>
-void visit_launch(const RowLaunch& launch, F&& f) {
-  if (launch.again) return f(std::integral_constant<int, 8>{}, std::true_type{});
-  const auto try_items = [&]<int items>(std::integral_constant<int, items> known) {
-    if constexpr (items <= most) {
-      if (launch.items == items) f(known, std::false_type{});
-    }
+/// f(Share) for elements of T, of which a thread holds kFewItems or `most`.
+template <class T, int most, class F>
+void visit_share(const RowLaunch& launch, F&& f) {
+  const auto packed = [&]<int pack>(std::integral_constant<int, pack>) {
+    if (launch.again) return f(Share<most, pack, true>{});
+    if (launch.items == most) return f(Share<most, pack, false>{});
+    if constexpr (most != kFewItems) f(Share<kFewItems, pack, false>{});
   };
-  try_items(std::integral_constant<int, 1>{});
-  try_items(std::integral_constant<int, 2>{});
-  try_items(std::integral_constant<int, 4>{});
-  try_items(std::integral_constant<int, 8>{});
-  try_items(std::integral_constant<int, 16>{});
-  try_items(std::integral_constant<int, 32>{});
+  if (launch.packs) return packed(std::integral_constant<int, 16 / sizeof(T)>{});
+  packed(std::integral_constant<int, 1>{});
 }
-
-/// How many items of type T a thread can hold if it holds `arrays` chunks.
-template <class T, int arrays>
-inline constexpr int kMostItems = 32 / arrays / (sizeof(T) / 4);
 
 /// The lowest finite number: what a maximum begins with where -inf - -inf must not arise.
 template <class T>
@@ -146,24 +179,24 @@ struct LogSum {
   T sum = 0;
 
   /// Of a row that is one chunk.
-  template <int kItems>
-  __device__ void of_row(const Chunk<T, kItems>& x) {
+  template <class S>
+  __device__ void of_row(const Chunk<T, S>& x) {
     T mine = x.at[0];
 #pragma unroll
-    for (int i = 1; i < kItems; ++i) mine = std::fmax(mine, x.at[i]);
+    for (int i = 1; i < S::kItems; ++i) mine = std::fmax(mine, x.at[i]);
     top = across_row(mine, T(-INFINITY), Maximum{});
   }
   /// Of the chunks so far. In one pass: Milakov & Gimelshein, "Online normalizer calculation for
   /// softmax" (arXiv 1805.02867).
-  template <int kItems>
-  __device__ void add(const Chunk<T, kItems>& x) {
+  template <class S>
+  __device__ void add(const Chunk<T, S>& x) {
     T larger = top;
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) larger = std::fmax(larger, x.at[i]);
+    for (int i = 0; i < S::kItems; ++i) larger = std::fmax(larger, x.at[i]);
     sum *= std::exp(top - larger);
     top = larger;
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) sum += std::exp(x.at[i] - top);
+    for (int i = 0; i < S::kItems; ++i) sum += std::exp(x.at[i] - top);
   }
   /// What the threads of the row found, together.
   __device__ void join_row() {

@@ -8,6 +8,7 @@ namespace needle::NEEDLE_GPU {
 
 void fill(Scalar value, const View& out);
 void copy(const View& x, const View& out);
+void convert(const View& x, const View& out);  // copy's part for different dtypes
 void unary(Unary op, const View& x, const View& out);
 void unary_backward(Unary op, const View& x, const View& y, const View& dy, const View& dx);
 void binary(Binary op, const View& a, const View& b, const View& out);

@@ -10,22 +10,21 @@ namespace {
 constexpr int64_t kIgnored = -100;  // the label of a row that has no loss
 
 /// Operands: x, out.
-template <class T, int kItems, bool kAgain, bool log>
+template <class T, class S, bool log>
 __global__ void __launch_bounds__(kRowThreads, 1) softmax_kernel(const Rows<2> rows) {
   if (row_index() >= rows.count()) return;
   const Row<2> row(rows, row_index());
   const T* x = row.template data<T>(0);
-  const int length = static_cast<int>(blockDim.x) * kItems;
-  Chunk<T, kItems> chunk;
+  Chunk<T, S> chunk;
   LogSum<T> lse;
   const auto shift = [&] {  // what is left to do is to scale it, or to take off a logarithm
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) {
+    for (int i = 0; i < S::kItems; ++i) {
       chunk.at[i] = log ? chunk.at[i] - lse.top : std::exp(chunk.at[i] - lse.top);
     }
   };
-  if (kAgain) {
-    for (int begin = 0; begin < rows.n; begin += length) {
+  if (S::kAgain) {
+    for (int begin = 0; begin < rows.n; begin += chunk.length()) {
       chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
       lse.add(chunk);
     }
@@ -35,12 +34,12 @@ __global__ void __launch_bounds__(kRowThreads, 1) softmax_kernel(const Rows<2> r
     lse.of_row(chunk);
     shift();
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) lse.sum += log ? std::exp(chunk.at[i]) : chunk.at[i];
+    for (int i = 0; i < S::kItems; ++i) lse.sum += log ? std::exp(chunk.at[i]) : chunk.at[i];
     lse.sum = across_row(lse.sum, T(0), Plus{});
   }
   const T last = log ? std::log(lse.sum) : 1 / lse.sum;
-  for (int begin = 0; begin < (kAgain ? rows.n : 1); begin += length) {
-    if (kAgain) {
+  for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += chunk.length()) {
+    if (S::kAgain) {
       chunk.load(x, rows.step[0], begin, rows.n, 0);
       shift();
     }
@@ -50,25 +49,24 @@ __global__ void __launch_bounds__(kRowThreads, 1) softmax_kernel(const Rows<2> r
 }
 
 /// Operands: y, dy, dx.
-template <class T, int kItems, bool kAgain, bool log>
+template <class T, class S, bool log>
 __global__ void __launch_bounds__(kRowThreads, 1) softmax_backward_kernel(const Rows<3> rows) {
   if (row_index() >= rows.count()) return;
   const Row<3> row(rows, row_index());
-  const int length = static_cast<int>(blockDim.x) * kItems;
-  Chunk<T, kItems> y, dy;
+  Chunk<T, S> y, dy;
   const auto load = [&](int begin) {
     y.load(row.template data<T>(0), rows.step[0], begin, rows.n, 0);
     dy.load(row.template data<T>(1), rows.step[1], begin, rows.n, 0);
   };
   T sum = 0;
-  for (int begin = 0; begin < (kAgain ? rows.n : 1); begin += length) {
+  for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += y.length()) {
     load(begin);
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) sum += log ? dy.at[i] : dy.at[i] * y.at[i];
+    for (int i = 0; i < S::kItems; ++i) sum += log ? dy.at[i] : dy.at[i] * y.at[i];
   }
   sum = across_row(sum, T(0), Plus{});
-  for (int begin = 0; begin < (kAgain ? rows.n : 1); begin += length) {
-    if (kAgain) load(begin);
+  for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += y.length()) {
+    if (S::kAgain) load(begin);
     y.store(row.template data<T>(2), rows.step[2], begin, rows.n, [&](int i, int) {
       return log ? dy.at[i] - std::exp(y.at[i]) * sum : y.at[i] * (dy.at[i] - sum);
     });
@@ -76,16 +74,17 @@ __global__ void __launch_bounds__(kRowThreads, 1) softmax_backward_kernel(const 
 }
 
 /// Operands: logits; labels, loss, lse, one for each row. Reads every logit once.
-template <class T, int kItems, bool kAgain>
+template <class T, class S>
 __global__ void __launch_bounds__(kRowThreads, 1) cross_entropy_kernel(const Rows<4> rows) {
   if (row_index() >= rows.count()) return;
   const Row<4> row(rows, row_index());
   const T* x = row.template data<T>(0);
-  const int length = static_cast<int>(blockDim.x) * kItems;
-  Chunk<T, kItems> chunk;
+  const int64_t label = *row.template data<int64_t>(1);  // early: nobody waits for it later
+  const T chosen = label == kIgnored ? T(0) : x[label * rows.step[0]];
+  Chunk<T, S> chunk;
   LogSum<T> lse;
-  if (kAgain) {
-    for (int begin = 0; begin < rows.n; begin += length) {
+  if (S::kAgain) {
+    for (int begin = 0; begin < rows.n; begin += chunk.length()) {
       chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
       lse.add(chunk);
     }
@@ -94,24 +93,23 @@ __global__ void __launch_bounds__(kRowThreads, 1) cross_entropy_kernel(const Row
     chunk.load(x, rows.step[0], 0, rows.n, -INFINITY);
     lse.of_row(chunk);
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) lse.sum += std::exp(chunk.at[i] - lse.top);
+    for (int i = 0; i < S::kItems; ++i) lse.sum += std::exp(chunk.at[i] - lse.top);
     lse.sum = across_row(lse.sum, T(0), Plus{});
   }
   if (threadIdx.x > 0) return;
   const T value = lse.top + std::log(lse.sum);
-  const int64_t label = *row.template data<int64_t>(1);
-  *row.template data<T>(2) = label == kIgnored ? T(0) : value - x[label * rows.step[0]];
+  *row.template data<T>(2) = label == kIgnored ? T(0) : value - chosen;
   *row.template data<T>(3) = value;
 }
 
 /// Operands: logits, dlogits; labels, lse, dloss, one for each row. The threads of a row need nothing
 /// of each other: the grid's second axis is along the row.
-template <class T, int kItems>
+template <class T, class S>
 __global__ void cross_entropy_backward_kernel(const Rows<5> rows) {
   if (row_index() >= rows.count()) return;
   const Row<5> row(rows, row_index());
-  const int begin = static_cast<int>(blockIdx.y * blockDim.x) * kItems;
-  Chunk<T, kItems> chunk;
+  Chunk<T, S> chunk;
+  const int begin = static_cast<int>(blockIdx.y) * chunk.length();
   chunk.load(row.template data<T>(0), rows.step[0], begin, rows.n, 0);
   const int64_t label = *row.template data<int64_t>(2);
   const bool ignored = label == kIgnored;
@@ -130,14 +128,12 @@ void softmax(bool log, const View& x, const View& out) {
   const Rows<2> rows = rows_of(x, out);
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
-    const RowLaunch launch(rows.count(), rows.n, most);
-    visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
+    const RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
+    visit_share<T, most>(launch, [&]<class S>(S) {
       if (log) {
-        NEEDLE_LAUNCH((softmax_kernel<T, I::value, Again::value, true>), launch.grid, launch.block,
-                      0, rows);
+        NEEDLE_LAUNCH((softmax_kernel<T, S, true>), launch.grid, launch.block, 0, rows);
       } else {
-        NEEDLE_LAUNCH((softmax_kernel<T, I::value, Again::value, false>), launch.grid, launch.block,
-                      0, rows);
+        NEEDLE_LAUNCH((softmax_kernel<T, S, false>), launch.grid, launch.block, 0, rows);
       }
     });
   });
@@ -148,14 +144,12 @@ void softmax_backward(bool log, const View& y, const View& dy, const View& dx) {
   const Rows<3> rows = rows_of(y, dy, dx);
   visit_floating(y.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 2>;
-    const RowLaunch launch(rows.count(), rows.n, most);
-    visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
+    const RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
+    visit_share<T, most>(launch, [&]<class S>(S) {
       if (log) {
-        NEEDLE_LAUNCH((softmax_backward_kernel<T, I::value, Again::value, true>), launch.grid,
-                      launch.block, 0, rows);
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, true>), launch.grid, launch.block, 0, rows);
       } else {
-        NEEDLE_LAUNCH((softmax_backward_kernel<T, I::value, Again::value, false>), launch.grid,
-                      launch.block, 0, rows);
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, false>), launch.grid, launch.block, 0, rows);
       }
     });
   });
@@ -166,10 +160,9 @@ void cross_entropy(const View& logits, const View& labels, const View& loss, con
   const Rows<4> rows = rows_of(logits, labels, loss, lse);
   visit_floating(logits.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
-    const RowLaunch launch(rows.count(), rows.n, most);
-    visit_launch<most>(launch, [&]<class I, class Again>(I, Again) {
-      NEEDLE_LAUNCH((cross_entropy_kernel<T, I::value, Again::value>), launch.grid, launch.block, 0,
-                    rows);
+    const RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
+    visit_share<T, most>(launch, [&]<class S>(S) {
+      NEEDLE_LAUNCH((cross_entropy_kernel<T, S>), launch.grid, launch.block, 0, rows);
     });
   });
 }
@@ -178,12 +171,13 @@ void cross_entropy_backward(const View& logits, const View& labels, const View& 
                             const View& dloss, const View& dlogits) {
   if (logits.size() == 0) return;
   const Rows<5> rows = rows_of(logits, dlogits, labels, lse, dloss);
-  RowLaunch launch(rows.count(), rows.n < 2048 ? rows.n : 2048, 8);
-  launch.grid.y = static_cast<unsigned>(ceil_div(rows.n, int64_t{launch.block.x} * launch.items));
   visit_floating(logits.dtype, [&]<class T>(Tag<T>) {
-    visit_launch<8>(launch, [&]<class I, class Again>(I, Again) {
-      NEEDLE_LAUNCH((cross_entropy_backward_kernel<T, I::value>), launch.grid, launch.block, 0,
-                    rows);
+    constexpr int most = kMostItems<T, 2>;
+    RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
+    launch.again = false;
+    launch.grid.y = static_cast<unsigned>(ceil_div(rows.n, int64_t{launch.block.x} * launch.items));
+    visit_share<T, most>(launch, [&]<class S>(S) {
+      NEEDLE_LAUNCH((cross_entropy_backward_kernel<T, S>), launch.grid, launch.block, 0, rows);
     });
   });
 }

@@ -74,8 +74,8 @@ def test(
         str | None, typer.Option("-k", help="Only tests whose name contains this.")
     ] = None,
 ) -> None:
-    """Run the tests. Suites: layers unit conformance python e2e homework lint sanitize
-    portability.
+    """Run the tests. Suites: layers unit conformance sim python e2e homework lint sanitize
+    portability cuda.
 
     Each suite closes with a line, the whole with "N passed, N failed, N skipped". A suite in which
     no test ran has failed. With CI=true in the environment, a skipped test has failed too, unless
@@ -91,7 +91,8 @@ def bench(
     suites: Annotated[list[str] | None, typer.Argument(help="Suites; none: all of them.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
 ) -> None:
-    """Compare needle's speed with that of others, in turns. Suites: autograd train-small.
+    """Compare needle's speed with that of others, in turns. Suites: autograd train-small gemm
+    elementwise norm step.
 
     A ratio above 1 means that needle is better. Nothing else should run meanwhile.
     """

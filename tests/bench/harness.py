@@ -22,6 +22,10 @@ from rich.table import Table
 # Seconds after which the threads of OpenMP and of OpenBLAS sleep.
 SETTLE = 0.05
 ROOT = Path(__file__).resolve().parents[2]
+UNSURE = 0.15
+PATIENCE = 5
+# What needle's cases, the peers and the limit cost.
+Turn = tuple[list[float], list[float], float | None]
 
 
 @dataclass(frozen=True)
@@ -65,20 +69,25 @@ def compare(
     (seconds) into `unit`. `least` measures the cost that the machine allows, for
     fraction_of_limit. A first turn does not count. Before each call `settle` seconds pass: threads
     of a library that has just run go on looking for work for a while, and hold up the next one.
+    While the turns disagree (half of the ratios lie further apart than UNSURE), as many again are
+    taken, up to PATIENCE times `turns`: something else was at work on the machine.
     """
 
     def cost(run: Callable[[], float]) -> float:
         time.sleep(settle)
         return run()
 
-    turns_of_all = [
-        (
+    def turn() -> Turn:
+        return (
             [cost(run) for run in cases.values()],
             [cost(run) for run in peers.values()],
             cost(least) if least else None,
         )
-        for _ in range(turns + 1)
-    ][1:]
+
+    turn()
+    turns_of_all = [turn() for _ in range(turns)]
+    while len(turns_of_all) < PATIENCE * turns and _spread(turns_of_all) > UNSURE:
+        turns_of_all += [turn() for _ in range(turns)]
     medians = [statistics.median(p[i] for _, p, _ in turns_of_all) for i in range(len(peers))]
     best = medians.index(min(medians))
     rows = []
@@ -96,6 +105,16 @@ def compare(
             )
         )
     return rows
+
+
+def _spread(turns: list[Turn]) -> float:
+    """How far apart half of the ratios lie, as a part of their median; that of the worst case."""
+    worst = 0.0
+    for i in range(len(turns[0][0])):
+        ratios = [min(peers) / ours[i] for ours, peers, _ in turns]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        worst = max(worst, (high - low) / middle)
+    return worst
 
 
 def timed(run: Callable[[], object], seconds: float = 0.02) -> Callable[[], float]:

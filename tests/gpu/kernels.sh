@@ -17,4 +17,4 @@ grep -E "^[0-9.]+ s:" "$out/conformance.log"
 grep -B 3 -A 24 -m 12 -E "ERROR" "$out/conformance.log" | head -n 80
 tail -n 3 "$out/conformance.log"
 echo "== kernels"
-timeout 300 python3 "$here/kernels.py" "$dir/libneedle_slots.so" --json "$out/kernels.json"
+timeout 300 python3 "$here/kernels.py" "$dir/libneedle_slots.so" "$out/kernels.json"

@@ -36,6 +36,22 @@ def test_malformed_caches_are_refused(text: str) -> None:
     )
 
 
+def test_transposes_past_the_caches_agree_with_numpy() -> None:
+    program = """import itertools, needle as ndl, numpy as np
+sides = [1, 15, 16, 130, 257, 1100]  # with and without whole tiles and blocks of them
+bad = []
+for m, n, dtype in itertools.product(sides, sides, ["float32", "float64", "int32", "int64"]):
+    x = np.arange(2 * m * n).reshape(2, m, n).astype(dtype)
+    got = ndl.tensor(x).transpose(1, 2).contiguous()
+    if not np.array_equal(got.numpy(), x.transpose(0, 2, 1)): bad.append((m, n, dtype))
+print(ndl.cpu.caches().l3, bad)"""
+    env = dict(os.environ, NEEDLE_CACHES="1K,2K,4K")
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "4096 []"
+
+
 WAYS = ["widened", "pairs", "tiles", "emulated-pairs", "emulated-tiles"]
 
 

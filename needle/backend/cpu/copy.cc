@@ -67,6 +67,28 @@ template <class To, class From>
   for (; i < n; ++i) to[i] = convert<To>(from[i]);
 }
 
+/// The same for elements that are apart. Where only the input's are, blocks of them become vectors:
+/// a core loads two numbers in a cycle, and stores one.
+template <class To, class From>
+[[gnu::noinline]] void convert_apart(int64_t n, const char* from, int64_t from_step, char* to,
+                                     int64_t to_step) {
+  int64_t i = 0;
+  const auto next = [&] {
+    const From x = *reinterpret_cast<const From*>(from);
+    from += from_step;
+    return convert<To>(x);
+  };
+  if (to_step == sizeof(To)) {
+    To block[8];
+    for (; i + 8 <= n; i += 8, to += sizeof(block)) {
+#pragma GCC unroll 8
+      for (int k = 0; k < 8; ++k) block[k] = next();
+      std::memcpy(to, block, sizeof(block));
+    }
+  }
+  for (; i < n; ++i, to += to_step) *reinterpret_cast<To*>(to) = next();
+}
+
 /// The axis along which the input is compact, if that is not the last, along which the output is;
 /// -1 if there is none.
 template <class T>
@@ -101,19 +123,25 @@ template <class T>
   }
 }
 
-/// A square of 4 x 4 tiles, turned over in the cache and written past it. Four lines in a row, read
-/// or written, take memory much less than twice as long as one.
+/// The most tiles along a side of a block that is turned over in the cache and written past it.
+constexpr int64_t kSide = 8;
+
+/// A block of m x n elements, whole tiles, turned over in the cache and written past it. Many lines
+/// in a row are written, and the next lines are asked for before they are needed, those of the block
+/// at `next` too: memory that is read from many places cannot guess them.
 template <class T>
-void stream_square(const T* from, int64_t from_step, T* to, int64_t to_step) {
-  constexpr int64_t side = 4 * kTile<T>;
-  alignas(64) T square[side * side];
-  for (int64_t j = 0; j < side; j += kTile<T>) {
-    for (int64_t i = 0; i < side; i += kTile<T>) {
-      turn_tile<T>(from + j * from_step + i, from_step, square + i * side + j, side);
+void stream_block(int64_t m, int64_t n, const T* from, const T* next, int64_t from_step, T* to,
+                  int64_t to_step) {
+  alignas(64) T block[kSide * kSide * kTile<T> * kTile<T>];
+  for (int64_t j = 0; j < n; j += kTile<T>) {
+    const T* ahead = j + kTile<T> < n ? from + (j + kTile<T>)*from_step : next;
+    for (int64_t i = 0; i < m; i += kTile<T>) {
+      for (int64_t k = 0; k < kTile<T>; ++k) __builtin_prefetch(ahead + k * from_step + i);
+      turn_tile<T>(from + j * from_step + i, from_step, block + i * n + j, n);
     }
   }
-  for (int64_t i = 0; i < side; ++i) {
-    stream_bytes(to + i * to_step, square + i * side, side * int64_t{sizeof(T)});
+  for (int64_t i = 0; i < m; ++i) {
+    stream_bytes(to + i * to_step, block + i * n, n * int64_t{sizeof(T)});
   }
 }
 
@@ -138,38 +166,56 @@ void turn(int64_t m, int64_t n, const T* from, int64_t from_step, T* to, int64_t
   }
 }
 
-/// A transpose of `axis` and the last.
+/// The same past the caches, for an output that does not fit into them. Along the rows of the input:
+/// they are waited for, the output is not.
+template <class T>
+void stream_turn(int64_t m, int64_t n, const T* from, int64_t from_step, T* to, int64_t to_step) {
+  constexpr int64_t side = kSide * kTile<T>;
+  const int64_t whole_m = m / kTile<T> * kTile<T>, whole_n = n / kTile<T> * kTile<T>;
+  for (int64_t j = 0; j < whole_n; j += side) {
+    const int64_t columns = least(whole_n - j, side);
+    for (int64_t i = 0; i < whole_m; i += side) {
+      const T* in = from + j * from_step + i;
+      stream_block(least(whole_m - i, side), columns, in, in + least(whole_m - i, side), from_step,
+                   to + i * to_step + j, to_step);
+    }
+  }
+  turn(whole_m, n - whole_n, from + whole_n * from_step, from_step, to + whole_n, to_step);
+  turn(m - whole_m, n, from + whole_m, from_step, to + whole_m * to_step, to_step);
+}
+
+/// A transpose of `axis` and the last, in pieces of the output for the threads.
 template <class T>
 void copy_tiles(const Walk<2>& w, int axis) {
+  if (w.size == 0) return;
   const int last = w.ndim - 1;
-  const int64_t rows = w.shape[axis], columns = w.shape[last];
   const bool past = std::is_floating_point_v<T> && streams(w.size * int64_t{sizeof(T)});
-  const int64_t strip = past ? 4 * kTile<T> : kTile<T>;
-  const int64_t strips = (rows + strip - 1) / strip;
+  const int64_t rows = w.shape[axis], columns = w.shape[last];
+  const int64_t tall = (past ? 64 : 1) * kTile<T>, wide = past ? kSide * kTile<T> : columns;
+  const int64_t down = (rows + tall - 1) / tall, across = (columns + wide - 1) / wide;
   const int64_t to_step = w.stride[0][axis] / int64_t{sizeof(T)};
   const int64_t from_step = w.stride[1][last] / int64_t{sizeof(T)};
-  if (w.size == 0) return;
-  const int64_t items = w.size / (rows * columns) * strips;
-  parallel_for(items, 1 + 16384 / (strip * columns), [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item % strips * strip;
-      const int64_t m = least(rows - first, strip);
-      char* at[2] = {w.data[0] + first * w.stride[0][axis], w.data[1] + first * w.stride[1][axis]};
-      int64_t rest = item / strips;
+  const int64_t pieces = w.size / (rows * columns) * down * across;
+  parallel_for(pieces, 1 + 16384 / (tall * wide), [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t top = piece % down * tall, left = piece / down % across * wide;
+      const int64_t m = least(rows - top, tall), n = least(columns - left, wide);
+      char* at[2] = {w.data[0], w.data[1]};
+      int64_t rest = piece / down / across;
       for (int a = last - 1; a >= 0; --a) {
         if (a == axis) continue;
         for (int k = 0; k < 2; ++k) at[k] += rest % w.shape[a] * w.stride[k][a];
         rest /= w.shape[a];
       }
-      T* to = reinterpret_cast<T*>(at[0]);
-      const T* from = reinterpret_cast<const T*>(at[1]);
-      int64_t left = 0;
+      T* to = reinterpret_cast<T*>(at[0]) + top * to_step + left;
+      const T* from = reinterpret_cast<const T*>(at[1]) + left * from_step + top;
       if constexpr (std::is_floating_point_v<T>) {
-        for (; past && m == strip && left + strip <= columns; left += strip) {
-          stream_square(from + left * from_step, from_step, to + left, to_step);
+        if (past) {
+          stream_turn(m, n, from, from_step, to, to_step);
+          continue;
         }
       }
-      turn(m, columns - left, from + left * from_step, from_step, to + left, to_step);
+      turn(m, n, from, from_step, to, to_step);
     }
   });
 }
@@ -192,10 +238,7 @@ void copy_as(const View& x, const View& out) {
       }
       return;
     }
-    for (int64_t i = 0; i < n; ++i) {
-      *reinterpret_cast<To*>(at[0] + i * stride[0]) =
-          convert<To>(*reinterpret_cast<const From*>(at[1] + i * stride[1]));
-    }
+    convert_apart<To, From>(n, at[1], stride[1], at[0], stride[0]);
   });
 }
 

@@ -50,7 +50,9 @@ def build(folder: Path, options: list[str] | None = None, targets: list[str] | N
 
 def _link_module(folder: Path) -> None:
     """Puts links to what was built into the package, so that `import needle` finds it."""
-    modules = [*folder.glob("python/_core*.so"), *folder.glob("cuda/libneedle_cuda*.so")]
+    modules = [*folder.glob("python/_core*.so")]
+    if modules:  # or else the libraries are only compiled, to be looked at
+        modules += folder.glob("cuda/libneedle_cuda*.so")
     for module in modules:
         link = ROOT / "python" / "needle" / module.name
         target = os.path.relpath(module, link.parent)

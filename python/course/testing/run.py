@@ -10,6 +10,7 @@ from ..errors import CourseError
 from ..homework.regions import scan
 from ..paths import RELEASE, ROOT
 from . import homework_suite
+from .cuda_suite import run_cuda
 from .doctest_suite import run_doctest
 from .lint import run_lint
 from .portability import run_portability
@@ -74,6 +75,11 @@ def portability(recorder: Recorder, pattern: str | None) -> None:
     run_portability(recorder, pattern)
 
 
+def cuda(recorder: Recorder, pattern: str | None) -> None:
+    """CUDA kernels compiled by nvcc."""
+    run_cuda(recorder, pattern)
+
+
 SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
     "layers": layers,
     "unit": unit,
@@ -85,9 +91,10 @@ SUITES: dict[str, Callable[[Recorder, str | None], None]] = {
     "lint": lint,
     "sanitize": sanitize,
     "portability": portability,
+    "cuda": cuda,
 }
-# Suites whose tests have names, which a pattern can choose from. (Those of the last two do too, but
-# they are the same, and take minutes to compile.)
+# Suites whose tests have names, which a pattern can choose from. (Those of the last three do too,
+# but take minutes to compile.)
 WITH_NAMES = ["layers", "unit", "conformance", "sim", "python", "e2e"]
 
 

@@ -1,0 +1,76 @@
+"""libneedle_cuda.so as nvcc made it: for which GPUs, and what it says where there is none."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import needle as ndl
+from course.paths import CUDA
+
+LIBRARY = CUDA / "cuda/libneedle_cuda.so"
+# cuobjdump, which starts nvdisasm: of the vendor's packages for Python.
+TOOLS = next(Path(sysconfig.get_paths()["purelib"]).glob("nvidia/*/bin/cuobjdump")).parent
+
+
+def cuobjdump(*options: str) -> str:
+    env = dict(os.environ, PATH=os.pathsep.join([str(TOOLS), os.environ["PATH"]]))
+    command = [TOOLS / "cuobjdump", *options, LIBRARY]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def in_new_process(program: str) -> str:
+    """What a process prints that loads this library, whatever else was built."""
+    paths = [str(LIBRARY.parent), os.environ.get("LD_LIBRARY_PATH", "")]
+    env = dict(os.environ, LD_LIBRARY_PATH=os.pathsep.join(paths))
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def stacks() -> Iterator[tuple[str, int]]:
+    """(kernel, bytes of its stack for one thread), for every GPU."""
+    name = ""
+    for line in cuobjdump("--dump-resource-usage").splitlines():
+        if found := re.search(r"Function (\S+):", line):
+            name = found[1]
+        if found := re.search(r"\bSTACK:(\d+)", line):
+            yield name, int(found[1])
+
+
+def test_it_has_code_for_each_gpu_and_for_later_ones() -> None:
+    machines = set(re.findall(r"\.(sm_\w+)\.cubin", cuobjdump("--list-elf")))
+    assert machines >= {"sm_80", "sm_90"}
+    assert "sm_80.ptx" in cuobjdump("--list-ptx")
+
+
+def test_sums_stay_in_registers() -> None:
+    """Registers that do not suffice are kept in memory, on the stack of each thread."""
+    found = list(stacks())
+    heavy = [(name, n) for name, n in found if re.search("attention|matmul|gemm|wgmma|mma_", name)]
+    assert len(heavy) > 20
+    assert [one for one in heavy if one[1] > 0] == []
+
+
+def test_without_a_driver_the_error_says_what_is_missing() -> None:
+    if ndl.cuda.is_available():
+        pytest.skip("there is a GPU")
+    said = in_new_process(
+        "import needle as ndl\n"
+        "try: ndl.ones(2).to('cuda')\n"
+        "except RuntimeError as e: print(e)\n"
+        "print(ndl.ones(2).sum().item(), ndl.cuda.is_available())"
+    )
+    error, still_here = said.splitlines()
+    assert re.match(r"device cuda: .*(driver|GPU).*cuda_sim", error), error
+    assert still_here == "2.0 False"
+
+
+def test_it_needs_no_library_of_cuda_to_be_loaded() -> None:
+    """Only the driver, and that late: programs start on machines that have neither."""
+    said = subprocess.run(["ldd", LIBRARY], capture_output=True, text=True, check=True).stdout
+    assert not re.search(r"libcud|libcublas|not found", said), said
