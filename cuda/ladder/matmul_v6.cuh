@@ -13,7 +13,7 @@
 
 namespace needle::NEEDLE_GPU::ladder::matmul_v6 {
 
-__global__ void __launch_bounds__(WarpTile::kThreads) multiply(const Product x) {
+__global__ void __launch_bounds__(WarpTile::kThreads, 2) multiply(const Product x) {
   __shared__ __align__(16) float as[WarpTile::kDepth][WarpTile::kRow];
   __shared__ __align__(16) float bs[WarpTile::kDepth][WarpTile::kSide];
   const WarpTile tile;

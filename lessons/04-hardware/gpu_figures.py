@@ -20,7 +20,7 @@ TEXT = FOLDER / "gpu.md"
 def grid(folder: Path) -> None:
     """A grid of blocks, one block of it with its warps, and where they run."""
     figure, axes = blank(7.2, 3.3, xmax=24, ymax=11)
-    axes.text(0.2, 10.2, "grid: 4 blocks for n = 1000", fontsize=10)
+    axes.text(0.2, 10.2, "a grid of 4 blocks", fontsize=10)
     for i in range(4):
         colour = "#bee3f8" if i == 3 else "white"
         box(axes, 0.2, 7.6 - 2.2 * i, f"block {i}", width=4.6, height=1.7, colour=colour)
@@ -36,10 +36,10 @@ def grid(folder: Path) -> None:
     axes.text(17.2, 10.2, "multiprocessor", fontsize=10)
     box(axes, 17.2, 0.5, "", width=6.4, height=9.2)
     for s in range(4):
-        box(axes, 17.6, 7.9 - 1.5 * s, f"scheduler {s}: 32 lanes", width=5.6, height=1.2,
+        box(axes, 17.6, 7.9 - 1.5 * s, "scheduler, 32 lanes", width=5.6, height=1.2,
             colour="#c6f6d5", size=9)  # fmt: skip
     box(axes, 17.6, 2.1, "64 K registers", width=5.6, height=0.9, colour="#feebc8", size=9)
-    box(axes, 17.6, 0.9, "L1 and shared memory", width=5.6, height=0.9, colour="#e9d8fd", size=9)
+    box(axes, 17.6, 0.9, "L1, shared memory", width=5.6, height=0.9, colour="#e9d8fd", size=9)
     arrow(axes, (14.6, 5.2), (17.0, 5.2), GREY)
     save(figure, folder, "grid")
 

@@ -1,5 +1,6 @@
 """The roofline of a GPU: where each rung would be by what the simulator counted."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
     ridge = peak / memory
     axes.plot([left, ridge, right], [left * memory, peak, peak], color="black", linewidth=1.2)
     axes.text(right, peak * 1.08, f"FMA peak, {peak / 1e3:g} TFLOP/s", ha="right", fontsize=8)
-    axes.text(left * 1.1, left * memory * 1.5, f"memory, {memory / 1e3:g} TB/s", fontsize=8,
-              rotation=45, rotation_mode="anchor", transform_rotates_text=True)  # fmt: skip
+    axes.text(0.7, 0.7 * memory * 0.55, f"memory, {memory / 1e3:g} TB/s", fontsize=8)
+    names: dict[tuple[float, float], list[str]] = {}
     for rung in found.rungs:
         if not rung.is_available:
             continue
@@ -32,8 +33,11 @@ def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
         colour = {"FMA": "#2f855a", "L1": "#c05621", "memory": "#2b6cb0"}[limit]
         axes.plot([x, x], [least, most], color=colour, linewidth=2.5, zorder=3)
         axes.plot(x, most, "o", color=colour, markersize=5, zorder=4)
-        axes.annotate(rung.name, (x, least), (0, -12), textcoords="offset points", ha="center",
-                      fontsize=9)  # fmt: skip
+        # Rungs that fall nearly on one point share a label.
+        names.setdefault((round(math.log(x), 1), round(math.log(least), 1)), []).append(rung.name)
+    for (x, y), some in names.items():
+        axes.annotate(", ".join(some), (math.exp(x), math.exp(y)), (0, -13),
+                      textcoords="offset points", ha="center", fontsize=9)  # fmt: skip
     axes.set_ylim(left * memory / 4, peak * 2)
     ticks = [2.0**n for n in range(-5, 9, 2)]
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
