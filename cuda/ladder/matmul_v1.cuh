@@ -1,8 +1,8 @@
 // v1: one thread a result, and neighbouring threads below each other.  (Lesson 04)
 //
-// The 32 lanes of a warp have 32 rows of A, so each of their loads is in a sector of its own: 32 for
-// 128 bytes that were wanted, where 4 would do. The next three steps of p want the rest of the same
-// sectors; whether L1 still has them is luck.
+// The 32 lanes of a warp have 32 rows of A, so each of their loads is in a sector of its own: 32
+// for 128 bytes that were wanted, where 4 would do. The next three steps of p want the rest of the
+// same sectors; whether L1 still has them is luck.
 // Counter: 32 sectors a request where A is read, and where C is written.
 // Limit: 33 sectors for 64 FLOPs.
 #pragma once

@@ -1,10 +1,10 @@
 // v2: neighbouring threads beside each other: coalesced.  (Lesson 04)
 //
-// Only the roles of x and y are exchanged. The lanes of a warp now share a row of A, whose number is
-// fetched once for all, and read 32 neighbours of B: 4 sectors, all of them used.
+// Only the roles of x and y are exchanged. The lanes of a warp now share a row of A, whose number
+// is fetched once for all, and read 32 neighbours of B: 4 sectors, all of them used.
 // Counter: sectors a request are at their ideal, 1 for A and 4 for B and C.
-// Limit: two requests for 64 FLOPs. L1 takes one a cycle, so a multiprocessor does 32 FLOPs a cycle of
-// 256; and 5 sectors, 160 bytes, must come from L2 if L1 does not have them.
+// Limit: two requests for 64 FLOPs. L1 takes one a cycle, so a multiprocessor does 32 FLOPs a cycle
+// of 256; and 5 sectors, 160 bytes, must come from L2 if L1 does not have them.
 #pragma once
 
 #include "cuda/ladder/rung.h"

@@ -1,9 +1,9 @@
 // v5: the same tiles without bank conflicts.  (Lesson 04)
 //
-// A thread's results are 16 apart instead of side by side, so that neighbouring lanes read neighbouring
-// words of B. A lies transposed, which puts what two rows of threads read into neighbouring banks. And a
-// row of it is 2 words longer than the tile: a warp writes 16 steps of p for 2 rows, which then fall
-// into the 32 banks 2 p + row.
+// A thread's results are 16 apart instead of side by side, so that neighbouring lanes read
+// neighbouring words of B. A lies transposed, which puts what two rows of threads read into
+// neighbouring banks. And a row of it is 2 words longer than the tile: a warp writes 16 steps of p
+// for 2 rows, which then fall into the 32 banks 2 p + row.
 // Counter: every shared request is one wavefront; C is written with 4 sectors a request, not 16.
 // Limit: 8 wavefronts for 1024 FLOPs, 128 FLOPs a cycle: half of what the units can do.
 #pragma once

@@ -1,8 +1,8 @@
 // v1: every thread adds its number to the one sum.  (Lesson 04)
 //
-// Right, because an atomic addition is one step that nobody can interrupt. But they all want the same
-// address, so they come one after the other, in an order that changes from run to run, and with it the
-// rounding of the sum.
+// Right, because an atomic addition is one step that nobody can interrupt. But they all want the
+// same address, so they come one after the other, in an order that changes from run to run, and
+// with it the rounding of the sum.
 // Counter: as many atomics as numbers.
 // Limit: how fast L2 adds to one address.
 #pragma once

@@ -1,8 +1,9 @@
 // v2: a tree in shared memory, one atomic a block.  (Lesson 04)
 //
-// 256 numbers become 128 sums of two, 64 of four, … in 8 steps. Between the steps all must have written
-// before any reads: a barrier each. The working threads are the first ones, so that whole warps fall idle
-// together: no branch parts a warp but in the last five steps, and neighbours read neighbouring banks.
+// 256 numbers become 128 sums of two, 64 of four, … in 8 steps. Between the steps all must have
+// written before any reads: a barrier each. The working threads are the first ones, so that whole
+// warps fall idle together: no branch parts a warp but in the last five steps, and neighbours read
+// neighbouring banks.
 // Counter: atomics fall by 256; 9 barriers a block.
 // Limit: a block works on 1 KiB and stands at a barrier for most of its time.
 #pragma once

@@ -1,8 +1,9 @@
 // What the rungs of the GPU's ladders have in common.  (Lesson 04)
 //
-// A rung is one file, matmul_v3.cuh, with a kernel and the function that starts it, in a namespace of
-// its own. It takes compact float32 operands, with fewer elements than 2^30: indices are int, whose
-// arithmetic takes half as long as that of int64_t. The last rung of a ladder is the library's slot.
+// A rung is one file, matmul_v3.cuh, with a kernel and the function that starts it, in a namespace
+// of its own. It takes compact float32 operands, with fewer elements than 2^30: indices are int,
+// whose arithmetic takes half as long as that of int64_t. The last rung of a ladder is the
+// library's slot.
 #pragma once
 
 #include "cuda/launch.h"
@@ -33,8 +34,8 @@ struct Product {
   }
 };
 
-/// in (rows, columns), out (columns, rows). As in the slot copy(), `x` is `in` already transposed: a
-/// view of shape (columns, rows) with strides (1, columns).
+/// in (rows, columns), out (columns, rows). As in the slot copy(), `x` is `in` already transposed:
+/// a view of shape (columns, rows) with strides (1, columns).
 struct Matrix {
   const float* in;
   float* out;

@@ -1,7 +1,7 @@
 // v1: a thread a row, three passes.  (Lesson 04)
 //
-// The definition: the largest element, the sum of the exponentials, the quotients. The lanes of a warp
-// are in 32 rows, so each load is in a sector of its own, as in the first matrix product.
+// The definition: the largest element, the sum of the exponentials, the quotients. The lanes of a
+// warp are in 32 rows, so each load is in a sector of its own, as in the first matrix product.
 // Counter: 32 sectors a request; with all of them, 16 times the bytes that must move.
 // Limit: those sectors; and there are only as many threads as rows.
 #pragma once

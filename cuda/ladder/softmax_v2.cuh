@@ -1,7 +1,7 @@
 // v2: a warp a row, three passes.  (Lesson 04)
 //
-// The lanes of a warp walk along one row side by side. Each has its own largest element and its own sum;
-// five shuffles make one of 32.
+// The lanes of a warp walk along one row side by side. Each has its own largest element and its own
+// sum; five shuffles make one of 32.
 // Counter: 4 sectors a request; bytes fall by 8.
 // Limit: x is read three times and y written once, where one reading would do.
 #pragma once

@@ -1,7 +1,7 @@
 // v3: the largest element and the sum in one pass.  (Lesson 04)
 //
-// When a larger element comes, what was added up so far is scaled to it: Milakov & Gimelshein, arXiv
-// 1805.02867. The lanes' pairs (largest, sum) are joined by the same rule.
+// When a larger element comes, what was added up so far is scaled to it: Milakov & Gimelshein,
+// arXiv 1805.02867. The lanes' pairs (largest, sum) are joined by the same rule.
 // Counter: bytes fall from four times the row to three.
 // Limit: x is still read twice.
 #pragma once

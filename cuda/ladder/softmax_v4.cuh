@@ -1,8 +1,8 @@
 // v4: the row stays in registers.  (Lesson 04)
 //
-// 32 lanes with 32 numbers each hold a row of 1024. All passes but the first are over registers, and the
-// exponentials are computed once. The loop must be unrolled: an array is in registers only if every index
-// is known to the compiler.
+// 32 lanes with 32 numbers each hold a row of 1024. All passes but the first are over registers,
+// and the exponentials are computed once. The loop must be unrolled: an array is in registers only
+// if every index is known to the compiler.
 // Counter: x is read once and y written once: the least there is.
 // Limit: the bytes; and rows longer than 1024, which go to v3.
 #pragma once

@@ -1,7 +1,8 @@
 // v1: each thread moves one number.  (Lesson 04)
 //
-// Lanes side by side read along a row, 4 sectors a request, and write down a column: every lane's four
-// bytes are in a sector of their own, and the other 28 of it are written by other warps, if at all.
+// Lanes side by side read along a row, 4 sectors a request, and write down a column: every lane's
+// four bytes are in a sector of their own, and the other 28 of it are written by other warps, if at
+// all.
 // Counter: 32 sectors a request where `out` is written.
 // Limit: 36 sectors for 128 bytes in and 128 out, where 8 would do.
 #pragma once

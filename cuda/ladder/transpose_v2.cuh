@@ -1,8 +1,8 @@
 // v2: a tile in shared memory, read and written along rows.  (Lesson 04)
 //
-// A block reads a tile of 32 x 32 along its rows, and writes it along the rows of `out`. The turn from
-// rows to columns happens in shared memory, which has no sectors. It has banks: word w is in bank w mod
-// 32, and all words of a column of a tile 32 wide are in one.
+// A block reads a tile of 32 x 32 along its rows, and writes it along the rows of `out`. The turn
+// from rows to columns happens in shared memory, which has no sectors. It has banks: word w is in
+// bank w mod 32, and all words of a column of a tile 32 wide are in one.
 // Counter: 4 sectors a request everywhere; 32 wavefronts a request where the tile is read.
 // Limit: those 32 wavefronts.
 #pragma once

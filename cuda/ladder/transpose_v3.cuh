@@ -1,8 +1,8 @@
 // v3: rows of the tile are one word longer.  (Lesson 04)
 //
-// A word that nobody uses stands at the end of each row of the tile. Down a column the words are now 33
-// apart, so each is in the bank after that of the one above. (`tile[ty][tx ^ ty]` does it without the
-// extra words.)
+// A word that nobody uses stands at the end of each row of the tile. Down a column the words are
+// now 33 apart, so each is in the bank after that of the one above. (`tile[ty][tx ^ ty]` does it
+// without the extra words.)
 // Counter: one wavefront a request.
 // Limit: the bytes. Each is read once and written once.
 #pragma once

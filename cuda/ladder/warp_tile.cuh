@@ -10,8 +10,9 @@ struct alignas(16) Four {
   float at[4];
 };
 
-/// Where a thread's results are: rows `row` + 0 … 3 and + 32 … 35, columns `column` + 0 … 3 and + 16 …
-/// 19. The lanes of a warp are 8 x 4: what they read of A and B are 32 + 16 neighbours, twice each.
+/// Where a thread's results are: rows `row` + 0 … 3 and + 32 … 35, columns `column` + 0 … 3 and +
+/// 16 … 19. The lanes of a warp are 8 x 4: what they read of A and B are 32 + 16 neighbours, twice
+/// each.
 struct WarpTile {
   static constexpr int kSide = 128, kDepth = 8, kThreads = 256;
   static constexpr int kPerThread = kSide * kDepth / kThreads;  // of A and of B, from global memory
@@ -37,8 +38,8 @@ struct WarpTile {
     }
   }
 
-  /// Puts it into shared memory, A transposed. A warp has 8 steps of p of 4 rows: with rows of 132 words
-  /// they fall into the 32 banks 4 p + row.
+  /// Puts it into shared memory, A transposed. A warp has 8 steps of p of 4 rows: with rows of 132
+  /// words they fall into the 32 banks 4 p + row.
   __device__ void store(const float (&a)[kPerThread], const float (&b)[kPerThread],
                         float (&as)[kDepth][kRow], float (&bs)[kDepth][kSide]) const {
     for (int i = 0; i < kPerThread; ++i) {

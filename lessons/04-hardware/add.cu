@@ -2,9 +2,9 @@
 //
 //   ./course sim lessons/04-hardware/add.cu
 //   nvcc lessons/04-hardware/add.cu -o add && ./add
+#include <cuda_runtime.h>
 #include <cstdio>
 #include <cstdlib>
-#include <cuda_runtime.h>
 #include <vector>
 
 __global__ void add(const float* a, const float* b, float* c, int n) {
@@ -31,7 +31,7 @@ int main() {
 
   const int threads = 256, blocks = (n + threads - 1) / threads;
   add<<<blocks, threads>>>(a, b, c, n);
-  check(cudaGetLastError(), "launch of add");     // refused? It is told at once.
+  check(cudaGetLastError(), "launch of add");    // refused? It is told at once.
   check(cudaDeviceSynchronize(), "run of add");  // faulted? It is told when somebody waits.
 
   check(cudaMemcpy(host.data(), c, bytes, cudaMemcpyDeviceToHost), "copy of c");

@@ -1,6 +1,7 @@
-// Lesson 4, the GPU: what warps and memory cost, counted by the simulator on kernels of a line or two.
+// Lesson 4, the GPU: what warps and memory cost, counted by the simulator on kernels of a line or
+// two.
 //
-//   build/release/lessons/04-hardware-gpu
+// build/release/lessons/04-hardware-gpu
 #include <cstdio>
 #include <string>
 

@@ -1,20 +1,31 @@
 """The figures and tables of lesson 4's GPU half; figures.py draws them beside the others.
 
-The counts are those of ./course ladder --device cuda_sim --json lessons/04-hardware/simulated.json.
+They show simulated.json. As a program, .venv/bin/python lessons/04-hardware/gpu_figures.py, this
+counts everything again, as ./course ladder --device cuda_sim --json does, and writes all of it.
 """
 
 import re
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python"))
 
 import matplotlib.pyplot as plt
 from drawing import BLUE, GREEN, GREY, ORANGE, arrow, blank, box, save
 
 from course.ladder import counted, gpu_roofline
 from course.ladder.counted import H200, KINDS, Counted, Counts
+from course.ladder.gpu_cases import GPU_CASES
 
 FOLDER = Path(__file__).parent
-COUNTS = {found.ladder: found for found in counted.read(FOLDER / "simulated.json")}
+STORED = FOLDER / "simulated.json"
 TEXT = FOLDER / "gpu.md"
+
+
+def counts() -> dict[str, Counts]:
+    """The stored counts by ladder."""
+    return {found.ladder: found for found in counted.read(STORED)}
 
 
 def grid(folder: Path) -> None:
@@ -94,7 +105,7 @@ def banks(folder: Path) -> None:
 def roofline(folder: Path) -> None:
     """What the counters allow each rung of the matrix product, on an H200."""
     figure, axes = plt.subplots(figsize=(6.8, 4.4))
-    gpu_roofline.draw(COUNTS["matmul"], axes)
+    gpu_roofline.draw(counts()["matmul"], axes)
     save(figure, folder, "gpu-roofline")
 
 
@@ -165,13 +176,21 @@ def table(found: Counts) -> str:
 
 def with_tables(text: str) -> str:
     """The text with the tables of all ladders as they are now."""
-    for found in COUNTS.values():
+    for found in counts().values():
         pattern = re.compile(rf"^\| {found.ladder} \|.*\n(\|.*\n)+", re.MULTILINE)
-        text, times = pattern.subn(lambda _, new=table(found): new, text)
+        new = table(found)
+        text, times = pattern.subn(lambda _, new=new: new, text)
         if times != 1:
             raise ValueError(f"{TEXT.name} has {times} tables of {found.ladder}; want one")
     return text
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Counts, and writes counts, tables and figures."""
+    counted.write([counted.count(case, case.size["cuda_sim"]) for case in GPU_CASES], STORED)
     TEXT.write_text(with_tables(TEXT.read_text(encoding="utf-8")), encoding="utf-8")
+    draw(FOLDER / "figures")
+
+
+if __name__ == "__main__":
+    main()

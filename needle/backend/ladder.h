@@ -6,7 +6,8 @@
 namespace needle {
 
 /// One version. F is the type of the kernel's slot in the table, and the last rung of a ladder is
-/// the slot itself. The others take compact float32 operands alone, and on the cpu run on one thread.
+/// the slot itself. The others take compact float32 operands alone, and on the cpu run on one
+/// thread.
 template <class F>
 struct Rung {
   const char* name;
@@ -41,10 +42,10 @@ const Ladders& ladders();
 
 /// The ladders of a GPU, and of its simulator.
 struct GpuLadders {
-  Ladder<decltype(Kernels::matmul)> matmul;    // a (m, k), b (k, n), out (m, n)
-  Ladder<decltype(Kernels::copy)> transpose;   // x (n, m) with strides (1, n), out (n, m)
+  Ladder<decltype(Kernels::matmul)> matmul;     // a (m, k), b (k, n), out (m, n)
+  Ladder<decltype(Kernels::copy)> transpose;    // x (n, m) with strides (1, n), out (n, m)
   Ladder<decltype(Kernels::reduce)> reduction;  // Reduce::sum; x (...), out of one element
-  Ladder<decltype(Kernels::softmax)> softmax;  // log false; x, out (..., n)
+  Ladder<decltype(Kernels::softmax)> softmax;   // log false; x, out (..., n)
 };
 
 }  // namespace needle

@@ -129,12 +129,15 @@ void bind_gpu_ladders(py::module_& m) {
           [](const GpuRung& rung, const py::args& operands) {
             return call(rung, operands.cast<std::vector<Tensor>>());
           },
-          "matmul: a (m, k), b (k, n) -> (m, n). transpose: x (m, n) -> (n, m). reduction, the sum: x "
-          "(...) -> (). softmax: x (..., n) -> (..., n). Compact, on the rung's device, of its dtype: "
+          "matmul: a (m, k), b (k, n) -> (m, n). transpose: x (m, n) -> (n, m). reduction, the "
+          "sum: x "
+          "(...) -> (). softmax: x (..., n) -> (..., n). Compact, on the rung's device, of its "
+          "dtype: "
           "ValueError or TypeError for others.");
-  m.def("gpu_ladders", &gpu_ladders, py::arg("device"),
-        "All rungs of the device's ladders, the slowest first. RuntimeError, with what to do, if the "
-        "device is not there; ValueError if it is no GPU.");
+  m.def(
+      "gpu_ladders", &gpu_ladders, py::arg("device"),
+      "All rungs of the device's ladders, the slowest first. RuntimeError, with what to do, if the "
+      "device is not there; ValueError if it is no GPU.");
 }
 
 }  // namespace needle::python

@@ -102,8 +102,8 @@ def bench(
 
 
 @app.command(
-    epilog="Examples: ./course ladder matmul --size 512 --svg roofline.svg   "
-    "./course ladder transpose --device cuda_sim"
+    epilog="Example: ./course ladder matmul --size 512 --svg roofline.svg   "
+    "Without a GPU: ./course ladder transpose --device cuda_sim"
 )
 def ladder(
     name: Annotated[
@@ -142,10 +142,11 @@ def ladder(
             raise CourseError(f"--threads is for the cpu; on {device} leave it out.")
         from .ladder.gpu_command import gpu_ladder
 
-        return gpu_ladder(console, device, name, size, json, svg)
-    from .ladder.command import ladder as run_ladder
+        gpu_ladder(console, device, name, size, json, svg)
+    else:
+        from .ladder.command import ladder as run_ladder
 
-    run_ladder(console, name, size, threads, json, svg)
+        run_ladder(console, name, size, threads, json, svg)
 
 
 @app.command(epilog="Example: ./course sim transpose.cu --order reversed")

@@ -185,8 +185,10 @@ def test_transpose_counts(found):
     v1, v2, v3, v4, v5 = found["transpose"].values()
     assert each(v1.counts["global_reads"]) == 4
     assert each(v1.counts["global_writes"]) == 32
-    for v in (v2, v3, v4, v5):
+    for v in (v2, v3, v4):
         assert each(v.counts["global_reads"]) == each(v.counts["global_writes"]) == 4
+    for kind in ("global_reads", "global_writes"):
+        assert v5.counts[kind].units == v5.counts[kind].ideal
     assert each(v2.counts["shared_reads"]) == 32
     for v in (v3, v4, v5):
         assert each(v.counts["shared_reads"]) == each(v.counts["shared_writes"]) == 1
@@ -214,8 +216,10 @@ def test_softmax_counts(found):
     v1, v2, v3, v4, v5 = found["softmax"].values()
     row = case.least_bytes(case.size["cuda_sim"]) / 2
     assert each(v1.counts["global_reads"]) == 32
-    for v in (v2, v3, v4, v5):
+    for v in (v2, v3, v4):
         assert each(v.counts["global_reads"]) == each(v.counts["global_writes"]) == 4
+    for kind in ("global_reads", "global_writes"):  # the library's may move packs
+        assert v5.counts[kind].units == v5.counts[kind].ideal
     passes = [v.global_bytes / row for v in (v2, v3, v4, v5)]
     assert passes == [4, 3, 2, 2]
 
@@ -251,8 +255,7 @@ def counts_of(name: str, found: dict[str, dict[str, Counted]]) -> Counts:
 def test_the_lesson_shows_what_is_counted(found):
     stored = counted.read(LESSON / "simulated.json")
     assert stored == [counts_of(name, found) for name in CASES], (
-        "run ./course ladder --device cuda_sim --json lessons/04-hardware/simulated.json, "
-        "then lessons/04-hardware/gpu_figures.py and figures.py"
+        "kernels cost something else now: run lessons/04-hardware/gpu_figures.py, and commit"
     )
     sys.path[:0] = [str(ROOT / "lessons"), str(LESSON)]
     try:

@@ -18,9 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = ["01-introduction", "02-foundations", "03-autodiff", "04-hardware"]
 GPU_TEXT = ROOT / "lessons/04-hardware/gpu.md"
-TEXTS = sorted(
-    [*(ROOT / "lessons").glob("*/README.md"), GPU_TEXT, ROOT / "homework/hw1/README.md"]
-)
+TEXTS = sorted([*(ROOT / "lessons").glob("*/README.md"), GPU_TEXT, ROOT / "homework/hw1/README.md"])
 # A text, the program that it quotes, and how.
 PROGRAMS = [
     *((f"{lesson}/README.md", lesson, "lesson.cc") for lesson in [*LESSONS, "primer"]),

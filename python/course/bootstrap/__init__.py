@@ -62,9 +62,7 @@ def _targets(command: str, arguments: list[str]) -> list[str] | None:
     return None if device else PROGRAMS
 
 
-def prepare(
-    command: str, help_only: bool = False, targets: list[str] | None = None
-) -> None:
+def prepare(command: str, help_only: bool = False, targets: list[str] | None = None) -> None:
     """Installs and builds what this command needs and does not find; help texts need no build."""
     groups = ["base"] + ([NEED[command]] if command in NEED and not help_only else [])
     with _alone():

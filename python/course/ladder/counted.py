@@ -32,7 +32,7 @@ class Machine:
 
 
 # NVIDIA H200 Tensor Core GPU, datasheet: 67 TFLOP/s, 4.8 TB/s. NVIDIA H100 Tensor Core GPU
-# Architecture, 2022: the same chip, 132 multiprocessors of 128 lanes. 67e12 / 132 / 256 is 1.98 GHz.
+# Architecture, 2022: the same chip, 132 multiprocessors of 128 lanes; that is 1.98 GHz.
 H200 = Machine("H200", 132, 67e12, 4.8e12)
 
 
@@ -54,7 +54,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Counted:
-    """A rung at one size. `l1_cycles`: of multiprocessors, for the requests to L1 and shared memory."""
+    """A rung at one size. `l1_cycles`: of multiprocessors, for what L1 and shared memory do."""
 
     name: str
     idea: str
@@ -85,7 +85,7 @@ class Counts:
     rungs: list[Counted]
 
     def rate(self, rung: Counted, machine: Machine, cached: bool = True) -> tuple[float, str]:
-        """Most work a second, in `unit`, that the machine can do with this rung; and what limits it.
+        """Most work a second, in `unit`, that the machine can do so; and what limits it.
 
         "FMA", "L1" (its and shared memory's port), or "memory". `cached`: the caches keep
         everything that is read again; else nothing. "atomics": additions to one address, for which

@@ -74,7 +74,7 @@ GPU_CASES = [
     GpuCase(
         "transpose", {"cuda_sim": 256, "cuda": 8192}, "", "GB/s",
         lambda n: (random(n, n),),
-        lambda n: 0.0,
+        lambda _: 0.0,
         lambda n: 8.0 * n**2,
         _matrices, lambda x: x.transpose(0, 1).contiguous(), lambda x: np.zeros(x.T.shape),
     ),

@@ -49,7 +49,7 @@ def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
 def save(found: Counts, path: Path) -> None:
     """Writes the picture as an SVG file."""
     if found.unit != "GFLOP/s":
-        raise CourseError(f"--svg: the roofline is for matmul; {found.ladder} does little but move.")
+        raise CourseError(f"--svg: the roofline is for matmul; {found.ladder} only moves.")
     import matplotlib
 
     matplotlib.use("svg")
@@ -58,7 +58,7 @@ def save(found: Counts, path: Path) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "DejaVu Sans"}):
         figure, axes = pyplot.subplots(figsize=(6.5, 4.2))
         draw(found, axes)
-        axes.set_title(f"{found.ladder}, size {found.size}, counted for an {H200.name}", fontsize=10)
+        axes.set_title(f"{found.ladder}, size {found.size}, for an {H200.name}", fontsize=10)
         try:
             figure.savefig(path, format="svg", bbox_inches="tight")
         except OSError as error:
