@@ -1,6 +1,7 @@
 """The ladders of a GPU, in the simulator: right, without findings, and with the counts that they
 promise; and the command."""
 
+import io
 import json
 import re
 import runpy
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import needle as ndl
 from course.errors import CourseError
-from course.ladder import counted, gpu_check, gpu_command, gpu_timed, timing
+from course.ladder import counted, gpu_check, gpu_command, gpu_peers, gpu_timed, timing
 from course.ladder.counted import H200, Count, Counted, Counts
 from course.ladder.gpu_cases import GPU_CASES
 
@@ -345,6 +347,23 @@ def test_times_on_a_gpu_are_shown_and_kept(tmp_path):
     assert cells[3] == ["343", "45,000", "51,000"]
     assert cells[4] == ["0.7%", "88%", "100%"]
     assert cells[5] == ["1.0", "133.3", "148.1"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_ladder_is_timed_as_on_a_gpu(name):
+    """With the simulator in the place of a GPU: the same calls, and times that say nothing."""
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    found = gpu_command.time(console, CASES[name], 64, "cuda_sim")
+    peers = {"copy"}
+    if name == "matmul":
+        peers = set(gpu_peers.products(*CASES[name].operands(8)))
+    assert {line.name for line in found.lines if not line.file} == peers
+    assert [line.name for line in found.lines][:4] == ["v1", "v2", "v3", "v4"]
+    assert all(line.seconds > 0 and line.rate > 0 for line in found.lines)
+    by_name = {line.name: line for line in found.lines}
+    assert by_name[found.limit].share == 1
+    assert f"of {found.limit}" in output.getvalue()
 
 
 def test_what_a_gpu_has_only_begun_is_waited_for(monkeypatch):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import needle as ndl
+from needle import _core
 
 from ..errors import CourseError
 from . import counted, gpu_peers, gpu_roofline, gpu_timed
@@ -155,18 +156,18 @@ def requests(found: Counts) -> Table:
 # --- on a GPU ---
 
 
-def time(console: Console, case: GpuCase, size: int) -> Timed:
-    """One ladder: checked, timed, printed."""
-    rungs = [rung for rung in case.rungs("cuda") if rung.is_available]
-    compared = check_awkward(case, rungs, "cuda")
+def time(console: Console, case: GpuCase, size: int, device: str = "cuda") -> Timed:
+    """One ladder: checked, timed, printed. (In the simulator it measures the host.)"""
+    rungs = [rung for rung in case.rungs(device) if rung.is_available]
+    compared = check_awkward(case, rungs, device)
     _say(console, f"{case.name}: {compared} results on awkward shapes agree with the reference "
                   "device")  # fmt: skip
     arrays = case.operands(size)
-    calls = {rung.name: partial(rung, *operands_of(rung, arrays, "cuda")) for rung in rungs}
+    calls = {rung.name: partial(rung, *operands_of(rung, arrays, device)) for rung in rungs}
     peers = gpu_peers.products(*arrays) if case.name == "matmul" else {}
     if case.name != "matmul":
-        peers = {"copy": gpu_peers.copy(int(case.least_bytes(size)))}
-    timings = in_turns(calls | peers, finish=ndl.cuda.synchronize)
+        peers = {"copy": gpu_peers.copy(int(case.least_bytes(size)), device)}
+    timings = in_turns(calls | peers, finish=partial(_core.synchronize, device))
     work = case.work(size)
     rates = {name: work / timing.seconds / 1e9 for name, timing in timings.items()}
     # Without cuBLAS, the library's own float32 product is what the others are measured by.
@@ -179,7 +180,7 @@ def time(console: Console, case: GpuCase, size: int) -> Timed:
         TimedRung(name, "", "", timings[name].seconds, rates[name], rates[name] / rates[limit])
         for name in peers
     ]  # fmt: skip
-    found = Timed(case.name, size, case.unit, ndl.cuda.device_name(), limit, lines)
+    found = Timed(case.name, size, case.unit, _core.gpu_name(device), limit, lines)
     console.print(timed(found, _title(case, size)))
     return found
 

@@ -12,9 +12,9 @@ import needle as ndl
 Call = Callable[[], object]
 
 
-def copy(size: int) -> Call:
+def copy(size: int, device: str = "cuda") -> Call:
     """Copies so many bytes, read and written ones added up."""
-    x = ndl.zeros(max(size // 8, 1), device="cuda")
+    x = ndl.zeros(max(size // 8, 1), device=device)
     return lambda: x + 0.0
 
 
@@ -41,7 +41,8 @@ def _by_pytorch(a: np.ndarray, b: np.ndarray) -> Call | None:
 def _by_cublas(a: np.ndarray, b: np.ndarray) -> Call | None:
     """cuBLAS wants columns after each other: for it, c = a b in rows is c' = b' a'."""
     runtime, blas = (_library(name) for name in ("cudart", "cublas"))
-    if runtime is None or blas is None:
+    gpus = ctypes.c_int(0)
+    if runtime is None or blas is None or runtime.cudaGetDeviceCount(ctypes.byref(gpus)):
         return None
 
     def on_gpu(x: np.ndarray) -> ctypes.c_void_p:
