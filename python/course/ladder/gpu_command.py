@@ -135,6 +135,7 @@ def overview(found: Counts, title: str) -> Table:
 def requests(found: Counts) -> Table:
     """What a request costs, and what that allows."""
     table = _table("")
+    table.padding = (0, 1, 0, 0)  # 80 columns
     for heading in [*HEADINGS.values(), "at most", "limit", "no cache"]:
         table.add_column(heading, justify="right")
     for rung in found.rungs:
