@@ -236,6 +236,7 @@ void copy_out(void* host, const void* device, size_t bytes) {
 void synchronize() { check(cudaDeviceSynchronize(), "synchronize"); }
 
 extern const Kernels table;
+extern const GpuLadders ladders;
 
 }  // namespace needle::cuda
 
@@ -246,6 +247,7 @@ extern "C" [[gnu::visibility("default")]] const needle::Gpu& needle_gpu() {
     cuda::require_gpu();
     return Gpu{
         .kernels = &cuda::table,
+        .ladders = &cuda::ladders,
         .allocator = {[](size_t bytes, int) { return cuda::allocate(bytes); },
                       [](void* data, size_t bytes, int) { cuda::release(data, bytes); }},
         .pinned = {[](size_t bytes, int) { return cuda::pinned().allocate(bytes); },

@@ -18,6 +18,7 @@ void copy_out(void* host, const void* device, size_t bytes) { copy_in(host, devi
 void synchronize() {}  // a launch returns when its kernel has ended
 
 extern const Kernels table;
+extern const GpuLadders ladders;
 
 }  // namespace needle::cuda_sim
 
@@ -26,6 +27,7 @@ extern "C" const needle::Gpu& needle_gpu() {
   using namespace needle;
   static const Gpu gpu = {
       .kernels = &cuda_sim::table,
+      .ladders = &cuda_sim::ladders,
       .allocator = sim::allocator,
       .pinned = sim::allocator,
       .copy_in = cuda_sim::copy_in,

@@ -61,6 +61,26 @@ def verify_online(value: Any) -> str | None:
     return None
 
 
+def sectors(stride: int) -> int:
+    """Sectors that the 32 lanes of a warp touch with x[stride * lane], float32."""
+    return len({4 * stride * lane // 32 for lane in range(32)})
+
+
+def wavefronts(stride: int) -> int:
+    """Words of the busiest of 32 banks when the lanes read s[stride * lane]."""
+    words = {stride * lane for lane in range(32)}
+    return max(sum(word % 32 == bank for word in words) for bank in range(32))
+
+
+def padding(steps: int, row: int) -> int:
+    """Words of padding with which 32 lanes write a[lane % steps][lane / steps] without conflict."""
+    for extra in range(32):
+        at = [lane % steps * (row + extra) + lane // steps for lane in range(32)]
+        if len({word % 32 for word in at}) == 32:
+            return extra
+    raise AssertionError
+
+
 LINE = 64  # bytes of a cache line
 X = np.zeros(1 << 20, np.float32)
 
@@ -152,6 +172,83 @@ CHECKS = [
             6e-6 / (0.5e-9 / 2),
             "Write both times as formulas of n, and set them equal.",
             {6e-6 / 0.5e-9: "What does the second thread save: all of the time?"},
+        ),
+    ),
+    # --- the GPU half ---
+    Check(
+        "diverging",
+        "256 threads, `if (threadIdx.x < 100)`: warps whose lanes part",
+        number(
+            len({t // 32 for t in range(256)} & {t // 32 for t in range(100)})
+            - len({w for w in range(8) if 32 * w + 31 < 100}),
+            "In which warps are there threads of both kinds?",
+            {4: "Those are the warps that enter. Which of them enter as a whole?"},
+        ),
+    ),
+    Check(
+        "sectors",
+        "sectors(stride): sectors of a request x[stride * threadIdx.x], float32, stride at least 0",
+        function(
+            sectors,
+            [(0,), (1,), (2,), (3,), (8,), (9,), (100,)],
+            "Write down the 32 addresses in bytes. In how many pieces of 32 bytes are they?",
+        ),
+    ),
+    Check(
+        "wavefronts",
+        "wavefronts(stride): of a request s[stride * threadIdx.x] to shared memory, float32",
+        function(
+            wavefronts,
+            [(0,), (1,), (2,), (5,), (6,), (16,), (31,), (32,), (48,)],
+            "How many different words are in the busiest bank?",
+        ),
+    ),
+    Check(
+        "padding",
+        "words of padding for a[16][64 + padding], where lane e writes a[e % 16][e / 16]",
+        number(
+            padding(16, 64),
+            "In which bank is what lane e writes? All 32 must differ.",
+            {1: "Almost: where do lane 1 and lane 16 write?"},
+        ),
+    ),
+    Check(
+        "under_way",
+        "bytes that must be under way for 3.35 TB/s, if memory answers after 700 ns",
+        number(3.35e12 * 700e-9, "Latency times throughput; a nanosecond is 1e-9 s."),
+    ),
+    Check(
+        "resident",
+        "blocks on a multiprocessor of the H100: 256 threads, 96 registers each, 40 KiB shared",
+        number(
+            min(2048 // 256, 65536 // (256 * 96), 228 // (40 + 1), 32),
+            "Compute what each of the three would allow. The scarcest decides.",
+            {
+                228 // 41: "So many fit into shared memory. And their registers?",
+                2048 // 256: "So many by their threads. And their registers?",
+            },
+        ),
+    ),
+    Check(
+        "tile_bytes",
+        "tile_bytes(n, side): bytes of A and B that an (n, n) float32 product by tiles reads",
+        function(
+            lambda n, side: 2 * 4 * n**3 / side,
+            [(256, 32), (256, 64), (4096, 128)],
+            "How often does each number of A come from memory, if a block reads it once?",
+        ),
+    ),
+    Check(
+        "tensor_tile",
+        "990 TFLOP/s, 4.8 TB/s, bfloat16: the smallest power of two as the side of a square tile "
+        "that could be fed from memory",
+        number(
+            next(s for s in (2**p for p in range(20)) if 2 * s * s / (2 * 2 * s) >= 990 / 4.8),
+            "FLOPs of one step of k over the bytes of that step, against the ridge.",
+            {
+                256: "Near. How many bytes has a bfloat16, and how many operands has a product?",
+                1024: "A bfloat16 has two bytes.",
+            },
         ),
     ),
 ]

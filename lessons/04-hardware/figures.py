@@ -3,9 +3,11 @@
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python"))
 
+import gpu_figures
 import matplotlib.pyplot as plt
 from drawing import BLUE, GREEN, GREY, ORANGE, arrow, blank, box, save
 
@@ -123,6 +125,7 @@ def main(folder: Path) -> None:
     tile(folder)
     blocks(folder)
     ladder(folder)
+    gpu_figures.draw(folder)
 
 
 if __name__ == "__main__":

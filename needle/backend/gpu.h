@@ -5,11 +5,13 @@
 
 #include "needle/array/storage.h"
 #include "needle/backend/kernels.h"
+#include "needle/backend/ladder.h"
 
 namespace needle {
 
 struct Gpu {
   const Kernels* kernels;
+  const GpuLadders* ladders;
   Allocator allocator;
   /// Host memory that the GPU reaches, too, and copies from and to at full speed.
   Allocator pinned;

@@ -113,6 +113,7 @@ void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
 void bind_nn(py::module_& m);
 void bind_ladders(py::module_& m);
+void bind_gpu_ladders(py::module_& m);
 void bind_models(py::module_& m);
 
 /// Work below which the GIL is kept: releasing it costs about as much as 2,000 elements.

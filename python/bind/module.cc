@@ -281,4 +281,5 @@ PYBIND11_MODULE(_core, m) {
   bind_nn(m);
   bind_models(m);
   bind_ladders(m);
+  bind_gpu_ladders(m);
 }

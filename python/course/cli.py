@@ -101,17 +101,28 @@ def bench(
     raise typer.Exit(run_bench(suites or [], json))
 
 
-@app.command(epilog="Example: ./course ladder matmul --size 512 --svg roofline.svg")
+@app.command(
+    epilog="Example: ./course ladder matmul --size 512 --svg roofline.svg   "
+    "Without a GPU: ./course ladder transpose --device cuda_sim"
+)
 def ladder(
     name: Annotated[
         str | None,
-        typer.Argument(help="matmul, softmax or sum; none: all.", show_default=False),
+        typer.Argument(
+            help="matmul, softmax or sum; on a GPU matmul, transpose, reduction or softmax. "
+            "None: all.",
+            show_default=False,
+        ),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, cuda, or cuda_sim, which counts what a GPU would have to do."),
+    ] = "cpu",
     size: Annotated[
         int | None,
         typer.Option(
-            help="matmul: n of (n, n) x (n, n); softmax: rows of 1024; sum: elements.",
-            show_default="1024, 8192, 1048576",
+            help="matmul, transpose: n of (n, n); softmax: rows of 1024; sum, reduction: elements.",
+            show_default="1024, 8192, 1048576 on the cpu",
         ),
     ] = None,
     threads: Annotated[
@@ -124,9 +135,18 @@ def ladder(
 
     The last rung is the kernel that the library calls. Nothing else should run meanwhile.
     """
-    from .ladder.command import ladder as run_ladder
+    if device not in ("cpu", "cuda", "cuda_sim"):
+        raise CourseError(f"--device {device}: want cpu, cuda or cuda_sim.")
+    if device != "cpu":
+        if threads is not None:
+            raise CourseError(f"--threads is for the cpu; on {device} leave it out.")
+        from .ladder.gpu_command import gpu_ladder
 
-    run_ladder(console, name, size, threads, json, svg)
+        gpu_ladder(console, device, name, size, json, svg)
+    else:
+        from .ladder.command import ladder as run_ladder
+
+        run_ladder(console, name, size, threads, json, svg)
 
 
 @app.command(epilog="Example: ./course sim transpose.cu --order reversed")

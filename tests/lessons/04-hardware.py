@@ -42,6 +42,29 @@ def block_depth(cache_bytes, columns):
 break_even = 24_000
 
 
+diverging = 1
+
+
+def sectors(stride):
+    return min(32, max(1, 4 * stride))
+
+
+def wavefronts(stride):
+    return 1 if stride == 0 else math.gcd(stride, 32)
+
+
+padding = 2
+under_way = 2_345_000
+resident = 2
+
+
+def tile_bytes(n, side):
+    return (n // side) ** 2 * 2 * side * n * 4
+
+
+tensor_tile = 512
+
+
 def without_shrinking(numbers):
     largest, total = -math.inf, 0.0
     for x in numbers:
@@ -70,4 +93,17 @@ WRONG = {
     "additions": [999_999, 10, 19],
     "block_depth": [lambda b, c: b // (4 * c), lambda b, c: b // (8 * c * c), lambda b, c: None],
     "break_even": [12_000, 6_000, 24],
+    "diverging": [0, 3, 4, 8],
+    "sectors": [lambda s: 4 * s, lambda s: min(32, 4 * s), lambda s: None, 4],
+    "wavefronts": [lambda s: s, lambda s: math.gcd(s, 32), lambda s: min(s, 32), 1],
+    "padding": [0, 1, 3, 16],
+    "under_way": [3.35e12 * 700, 3.35e12 / 700e-9, 2_345],
+    "resident": [5, 8, 1, 32],
+    "tile_bytes": [
+        lambda n, s: 2 * n**3 / s,
+        lambda n, s: 4 * n**3 / s,
+        lambda n, s: 2 * 4 * n**2,
+        lambda n, s: 2 * 4 * n**3 / s**2,
+    ],
+    "tensor_tile": [256, 1024, 413, 206],
 }

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
             from ..doctor import main as doctor_of_the_bare_system
 
             return doctor_of_the_bare_system()
-        prepare(command or "", help_only)
+        prepare(command or "", help_only, _targets(command or "", arguments))
     except SetupError as error:
         print(f"course: {error}", file=sys.stderr)
         return 1
@@ -52,7 +52,17 @@ def main(arguments: list[str]) -> int:
     return os.execve(VENV_PYTHON, [str(VENV_PYTHON), "-m", "course", *arguments], env)
 
 
-def prepare(command: str, help_only: bool = False) -> None:
+def _targets(command: str, arguments: list[str]) -> list[str] | None:
+    """What ninja shall build for the command; None: everything."""
+    if command not in RUN_ONLY:
+        return None
+    device = next((word for word in arguments if command == "ladder" and "cuda" in word), "")
+    if device.endswith("cuda_sim"):
+        return [*PROGRAMS, "cuda/libneedle_cuda_sim.so"]
+    return None if device else PROGRAMS
+
+
+def prepare(command: str, help_only: bool = False, targets: list[str] | None = None) -> None:
     """Installs and builds what this command needs and does not find; help texts need no build."""
     groups = ["base"] + ([NEED[command]] if command in NEED and not help_only else [])
     with _alone():
@@ -61,7 +71,7 @@ def prepare(command: str, help_only: bool = False) -> None:
                 debian.install({group})
                 venv.install(group)
         if command in NEED_BUILD and not help_only:
-            build(RELEASE, targets=PROGRAMS if command in RUN_ONLY else None)
+            build(RELEASE, targets=targets)
 
 
 @contextmanager
