@@ -3,7 +3,7 @@
 #   tests/gpu/gemm.sh [PROGRAM]
 # PROGRAM is what `gemm.sh --build PROGRAM` made, perhaps on another machine; without one that runs
 # here it is built first. Every check, and each group of timings, is a process of its own, with a
-# limit: one that hangs or faults costs no more than that.
+# limit: one that hangs or faults costs no more than that. PARTS="checks" or PARTS="times" does one.
 cd "$(dirname "$0")/../.." || exit 1
 
 build() {  # PROGRAM
@@ -34,13 +34,15 @@ export LD_LIBRARY_PATH=$cublas$LD_LIBRARY_PATH
 nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit,temperature.gpu \
   --format=csv,noheader
 
-echo "--- checks"
-for kernel in wgmma wgmma:256:1 wgmma:256:2 wgmma:128:1:16:8 wgmma:128:2:8:3 mma:1 mma:3 thin auto \
+parts=${PARTS:-checks times}
+[ "${parts#*checks}" = "$parts" ] || echo "--- checks"
+[ "${parts#*checks}" = "$parts" ] || for kernel in wgmma wgmma:256:1 wgmma:256:2 wgmma:128:1:16:8 wgmma:128:2:8:3 mma:1 mma:3 thin auto \
   simt simt:large simt:small simt:small:3 \
   simt:{snake,plain,deep,wide,widesnake,tall,eight,eightsnake}; do
   timeout -k 2 20 "$program" check $kernel || echo "$kernel: exit $?"
 done
 
+[ "${parts#*times}" = "$parts" ] && exit
 times() {  # NAME, and lines of the program's input
   echo "--- $1"
   timeout -k 2 "${SECONDS_EACH:-20}" "$program" time || echo "$1: exit $?"

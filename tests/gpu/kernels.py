@@ -5,6 +5,7 @@ Usage: kernels.py libneedle_slots.so [FILE.json]
 
 import sys
 
+import ladders
 import memory_bound
 import products
 import row_wise
@@ -18,7 +19,7 @@ def main() -> None:
     bench = Bench(sys.argv[1])
     gpu = torch.cuda.get_device_name()
     print(f"{gpu}: copies move {bench.bandwidth / 1e9:.0f} GB/s; torch {torch.__version__}")
-    for part in (*memory_bound.PARTS, *row_wise.PARTS, *products.PARTS):
+    for part in (*memory_bound.PARTS, *row_wise.PARTS, *products.PARTS, *ladders.PARTS):
         part(bench)
         torch.cuda.empty_cache()
     if len(sys.argv) > 2:

@@ -6,6 +6,7 @@
 
 #include "needle/array/error.h"
 #include "needle/backend/gpu.h"
+#include "needle/backend/ladder.h"
 
 extern "C" const needle::Gpu& needle_gpu();
 
@@ -27,7 +28,16 @@ View view(const Array& x) {
           Shape(std::span(x.strides, n))};
 }
 
-/// Numbers first, arrays then, in the order of kernels.h.
+/// Version `number` of a kernel, counted from 1.
+template <class F>
+F rung(const Ladder<F>& ladder, int number) {
+  if (number < 1 || number > ladder.count || !ladder.rungs[number - 1].run) {
+    throw ValueError(str("no version ", number));
+  }
+  return ladder.rungs[number - 1].run;
+}
+
+/// Numbers first, arrays then, in the order of kernels.h. "ladder …": version `op` of the kernel.
 void call(std::string_view slot, int op, const double* real, const Array* arrays) {
   const Kernels& k = *needle_gpu().kernels;
   const auto x = [&](int i) { return view(arrays[i]); };
@@ -69,6 +79,11 @@ void call(std::string_view slot, int op, const double* real, const Array* arrays
   }
   if (slot == "random") return k.random(Random(op), 1, 0, x(0));
   if (slot == "dropout") return k.dropout(1, 0, real[0], x(0), x(1));
+  const GpuLadders& ladders = *needle_gpu().ladders;
+  if (slot == "ladder matmul") return rung(ladders.matmul, op)(x(0), x(1), x(2));
+  if (slot == "ladder transpose") return rung(ladders.transpose, op)(x(0), x(1));
+  if (slot == "ladder reduction") return rung(ladders.reduction, op)(Reduce::sum, x(0), x(1));
+  if (slot == "ladder softmax") return rung(ladders.softmax, op)(false, x(0), x(1));
   throw ValueError(str("no slot ", slot));
 }
 
