@@ -94,8 +94,10 @@ void map(const Walk<1 + sizeof...(In)>& w, const F& f) {
     for (int bytes : item) most = bytes > most ? bytes : most;
     return most;
   }();
-  // Of 8 bytes a thread takes one at a time: a second kernel for two would gain little.
-  constexpr int V = widest == 8 ? 1 : 16 / widest;
+  // Of 8 bytes a thread takes one at a time: a second kernel for two would gain little, unless the
+  // others are narrower.
+  constexpr bool mixed = N == 2 && item[0] != item[N - 1];
+  constexpr int V = widest == 8 && !mixed ? 1 : 16 / widest;
   constexpr int kPacks = N == 2 ? 4 : 2;
   if (w.size == 0) return;
   if constexpr (V > 1) {
