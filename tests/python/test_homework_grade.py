@@ -134,6 +134,22 @@ def test_partial_points_by_groups(grader: Grader) -> None:
     assert (outcome.verdict, outcome.points) == ("RTE", 2)  # one of three groups of six points
 
 
+@pytest.mark.parametrize(("pace", "verdict"), [(1e-6, "WA"), (1e6, "OK")])
+def test_a_right_answer_may_take_too_long(grader: Grader, pace: float, verdict: str) -> None:
+    question = dataclasses.replace(grader.homework.question("logsumexp"), pace=pace)
+    (outcome,) = grader.grade(given(grader), [question])
+    assert outcome.verdict == verdict
+    assert ("right, but it takes" in outcome.message) == (verdict == "WA")
+
+
+def test_an_answer_must_be_right_while_its_time_is_taken(grader: Grader) -> None:
+    question = dataclasses.replace(grader.homework.question("logsumexp"), pace=1e6)
+    body = "  static int turns = 0;\n  if (x.shape()[0] == 300 && ++turns > 3) return x;\n"
+    submission = given(grader, logsumexp=body + grader.references["hw1.logsumexp"])
+    (outcome,) = grader.grade(submission, [question])
+    assert (outcome.verdict, "shape (300, 100)" in outcome.message) == ("WA", True)
+
+
 def test_values_of_hidden_cases_are_not_told(grader: Grader) -> None:
     body = grader.references["hw1.compact_strides"]
     wrong = f"  if (shape.ndim() == 5) return shape;\n{body}"

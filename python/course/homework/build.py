@@ -1,15 +1,13 @@
 """Builds the Python package with other bodies in the regions, beside the tree and in seconds.
 
-Only the files that hold changed regions are compiled, from spliced copies, with the commands of
-build/release. The module is linked from its own objects and these; they stand before the static
-libraries, so that no library member with the same symbols is pulled. Neither the tree nor
-build/release is changed. Objects and packages are kept in build/grade, by the hash of what they
-were made from.
+Only what was compiled from files with changed regions is compiled, from spliced copies, with the
+commands of build/release; so are the kernels of the simulator's library, where a homework has such.
+Neither the tree nor build/release is changed. Objects and packages are kept in build/grade, by the
+hash of what they were made from.
 """
 
 import ast
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -21,20 +19,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..bootstrap import PROGRAMS
 from ..bootstrap.build import build as bring_up_to_date
 from ..errors import CourseError
 from ..paths import RELEASE, ROOT, VENV
 from . import regions, sandbox
 from .splice import Spliced, splice
+from .units import MODULE, SIMULATOR, Library, Release, Unit
 
-MODULE = PROGRAMS[-1]
 CACHE = "grade"
 KEPT_PACKAGES = 40
 COMPILE_LIMITS = sandbox.Limits(cpu=60, wall=120, memory=3 << 30, file_size=256 << 20)
 SANITIZE = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
 # What a compile command of build/release says that this one says otherwise.
-_DROPPED = re.compile(r"-O\d|-g\d?|-MD|-fdiagnostics-color=\w+|\S*ccache")
+_DROPPED = re.compile(r"-MD|-fdiagnostics-color=\w+|\S*ccache")
+_QUICK = re.compile(r"-O\d|-g\d?")  # not of kernels
 _DROPPED_WITH_NEXT = {"-MQ", "-MF", "-o", "-c"}
 _OURS = ["-fdiagnostics-color=never", "-fno-diagnostics-show-caret", "-fmax-errors=5"]
 _ERROR = re.compile(
@@ -69,29 +67,36 @@ class Package:
 
 
 class Builder:
-    """Knows how build/release was made. `jobs`: compilers at a time."""
+    """Knows how build/release was made. `jobs`: compilers at a time; `simulator`: whether packages
+    have the device cuda_sim, and regions in cuda/ are compiled."""
 
     def __init__(
-        self, root: Path = ROOT, release: Path = RELEASE, cache: Path | None = None, jobs: int = 2
+        self,
+        root: Path = ROOT,
+        release: Path = RELEASE,
+        cache: Path | None = None,
+        jobs: int = 2,
+        simulator: bool = False,
     ) -> None:
         self.root = root
-        self.release = release
+        self.release = Release(root, release, [MODULE, *([SIMULATOR] if simulator else [])])
         self.cache = cache or release.parent / CACHE
         self.cache.mkdir(parents=True, exist_ok=True)
         self.pool = ThreadPoolExecutor(jobs)
         self.regions = regions.scan(root)
-        self._dirty = self._check_release()
-        database = json.loads((release / "compile_commands.json").read_text(encoding="utf-8"))
-        self._units: dict[str, list[dict[str, str]]] = {}
-        for entry in database:
-            path = (Path(entry["directory"]) / entry["file"]).resolve()
-            if path.is_relative_to(root):
-                self._units.setdefault(str(path.relative_to(root)), []).append(entry)
-        listed = _output([_ninja(), "-C", str(release), "-t", "commands", MODULE])
-        self._link = shlex.split(listed.strip().splitlines()[-1])
-        self._wanted = set(_output([_ninja(), "-C", str(release), "-t", "inputs", MODULE]).split())
+        paths = dict.fromkeys(region.path for region in self.regions.values())
+        self._dirty = self._check_release(paths)
+        self._libraries = self.release.libraries()
+        self._units = self.release.units(paths)
+        known = {path for units in self._units.values() for unit in units for path in unit.paths}
+        for path in paths:
+            if path not in known and not path.endswith(".py") and not path.startswith("cuda/"):
+                raise CourseError(f"{path} holds a region but is not compiled into {MODULE}.")
         self._headers = _fingerprint(
-            path for path in (root / "needle").rglob("*") if path.suffix in {".h", ".cuh"}
+            path
+            for folder in ("needle", "cuda")
+            for path in sorted((root / folder).rglob("*"))
+            if path.suffix in {".h", ".cuh", ".cu"} and str(path.relative_to(root)) not in paths
         )
 
     def package(
@@ -108,58 +113,40 @@ class Builder:
         python = {path: copy for path, copy in spliced.items() if path.endswith(".py")}
         faults = [fault for copy in python.values() if (fault := _syntax(self.root, copy))]
         slow = set(sanitized)
-        jobs = [
-            (self._compile, copy, entry, path in slow)
-            for path, copy in spliced.items()
-            if not path.endswith(".py")
-            for entry in self._units_of(path)
-            if path in slow or entry["output"] in self._dirty or not self._as_in_tree(path, bodies)
-        ]
-        made = list(self.pool.map(lambda job: job[0](*job[1:]), jobs))
-        faults += [result for result in made if isinstance(result, Fault)]
+        changed = {path for path in spliced if not self._as_in_tree(path, bodies)}
+        made: dict[str, dict[str, Path]] = {}
+        for library, units in self._units.items():
+            wanted = [
+                unit
+                for unit in units
+                if slow & {*unit.paths} or changed & {*unit.paths} or unit.output in self._dirty
+            ]
+            results = self.pool.map(lambda unit: self._compile(unit, spliced, slow), wanted)
+            made[library] = {}
+            for unit, result in zip(wanted, results, strict=True):
+                if isinstance(result, Fault):
+                    faults.append(result)
+                else:
+                    made[library][unit.output] = result
         if faults:
             raise CompileError(faults)
-        objects = [str(result) for result in made if isinstance(result, Path)]
-        return self._assemble(objects, python, bool(slow))
+        return self._assemble(made, python, bool(slow))
 
     # --- what is there ---
 
-    def _check_release(self) -> set[str]:
-        """The objects of region files that are old; all other files are brought up to date."""
-        pending = self._pending()
-        own = {region.path for region in self.regions.values()}
-        known = {path.replace("/", "_") for path in own}
-
-        def is_region(output: str) -> bool:
-            # needle/libneedle_core.a.p/array_shape.cc.o comes from needle/array/shape.cc.
-            parts = output.split("/")
-            return f"{parts[0]}_{parts[-1].removesuffix('.o')}" in known
-
-        if pending is None or any(not is_region(output) for output in pending):
-            if self.root != ROOT or self.release != RELEASE:
+    def _check_release(self, paths: Iterable[str]) -> set[str]:
+        """The old objects of files with regions; all others are brought up to date."""
+        pending = self.release.pending()
+        if pending is None or not pending <= self.release.users(paths).keys():
+            if self.root != ROOT or self.release.folder != RELEASE:
                 # The bootstrap builds this program's own tree and no other; it would empty a
                 # folder that was made for another.
-                raise CourseError(f"{self.release} is not up to date with {self.root}.", status=1)
-            bring_up_to_date(self.release, targets=[MODULE])
-            pending = self._pending() or set()
+                raise CourseError(
+                    f"{self.release.folder} is not up to date with {self.root}.", status=1
+                )
+            bring_up_to_date(RELEASE, targets=list(self.release.targets))
+            pending = self.release.pending() or set()
         return pending
-
-    def _pending(self) -> set[str] | None:
-        """The objects that ninja would compile; None if it cannot say."""
-        if not (self.release / "build.ninja").exists():
-            return None
-        command = [_ninja(), "-C", str(self.release), "-n", MODULE]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or "Regenerating" in done.stdout:
-            return None
-        return set(re.findall(r"Compiling C\+\+ object (\S+)", done.stdout))
-
-    def _units_of(self, path: str) -> list[dict[str, str]]:
-        """The compile commands of a file that go into the module: one for each instruction set."""
-        entries = self._units.get(path)
-        if not entries:
-            raise CourseError(f"{path} holds a region but is not compiled into {MODULE}.")
-        return [entry for entry in entries if entry["output"] in self._wanted] or entries[:1]
 
     def _as_in_tree(self, path: str, bodies: Mapping[str, str]) -> bool:
         inside = [region for region in self.regions.values() if region.path == path]
@@ -171,55 +158,90 @@ class Builder:
 
     # --- making ---
 
-    def _compile(self, copy: Spliced, entry: dict[str, str], sanitized: bool) -> Path | Fault:
+    def _compile(self, unit: Unit, spliced: dict[str, Spliced], slow: set[str]) -> Path | Fault:
+        sanitized = bool(slow & {*unit.paths})
         # The precompiled headers are those of a build without sanitizers.
         own = _DROPPED_WITH_NEXT | ({"-include"} if sanitized else set())
-        command = _arguments(entry["command"], own) + _OURS
-        command += ["-O1", *(SANITIZE if sanitized else ["-g0"])]
-        home = self.root / copy.path
-        key = _hash(*command, copy.text, self._headers, str(home))
+        command = _arguments(unit.command, own, unit.is_kernel and not sanitized) + _OURS
+        if sanitized:
+            command += ["-O1", *SANITIZE]
+        elif not unit.is_kernel:
+            command += ["-O1", "-g0"]
+        copies = [spliced[path] for path in unit.paths]
+        key = _hash(*command, *(copy.text for copy in copies), self._headers, str(self.root))
         target = self.cache / "objects" / f"{key}.o"
         if target.exists():
             target.touch()
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache) as name:
-            source = Path(name) / home.name
-            source.write_text(copy.text, encoding="utf-8")
-            output = Path(name) / "made.o"
-            command += ["-iquote", str(home.parent), "-c", str(source), "-o", str(output)]
+            overlay, output, source = Path(name) / "tree", Path(name) / "made.o", unit.source
+            for copy in copies:
+                place = overlay / copy.path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(copy.text, encoding="utf-8")
+                if (self.root / copy.path).samefile(unit.source):
+                    source = place
+            # What is included from the tree comes from the copies first.
+            command += ["-iquote", str(overlay), "-iquote", str(unit.source.parent)]
+            command += ["-c", str(source), "-o", str(output)]
             # pybind11 and what else the command names lies in .venv.
-            readable = [self.root / "needle", self.root / "python", self.release, VENV.resolve()]
-            done = sandbox.run(command, self.release, readable, [Path(name)], COMPILE_LIMITS)
+            folders = [self.root / folder for folder in ("needle", "python", "cuda")]
+            readable = [*folders, self.release.folder, VENV.resolve()]
+            done = sandbox.run(command, self.release.folder, readable, [Path(name)], COMPILE_LIMITS)
             if done.status == 0 and output.exists():
                 output.replace(target)
                 return target
         if done.stopped:
-            return Fault(copy.path, copy.path, 0, f"{done.stopped}: the compiler was stopped")
-        match = _ERROR.search(done.output)
-        if not match:
-            return Fault(
-                copy.path, copy.path, 0, done.output.strip()[-300:] or "no object was made"
-            )
-        return Fault(copy.path, match["file"], int(match["line"]), match["text"])
+            path = copies[0].path
+            return Fault(path, path, 0, f"{done.stopped}: the compiler was stopped")
+        return self._fault(unit, copies, done.output)
 
-    def _assemble(self, objects: list[str], python: dict[str, Spliced], sanitized: bool) -> Package:
-        link = self._command(objects, sanitized)
-        inputs = [self.release / word for word in link if word.endswith((".o", ".a"))]
+    def _fault(self, unit: Unit, copies: list[Spliced], said: str) -> Fault:
+        """The first error, and in which of the files with regions it is."""
+        match = _ERROR.search(said)
+        if not match:
+            path = unit.paths[0]
+            return Fault(path, path, 0, said.strip()[-300:] or "no object was made")
+        line = f'"{match["file"]}"\n'  # a #line names it
+        path = next((copy.path for copy in copies if line in copy.text), unit.paths[0])
+        return Fault(path, match["file"], int(match["line"]), match["text"])
+
+    def _assemble(
+        self, made: dict[str, dict[str, Path]], python: dict[str, Spliced], sanitized: bool
+    ) -> Package:
+        # Sanitizers name the line; otherwise a module without debug information is written faster.
+        more = {MODULE: SANITIZE if sanitized else ["-Wl,-S"]}
+        output = Path("output")
+        commands = [
+            library.command(made[library.target], more.get(library.target, []), output)
+            for library in self._libraries
+        ]
+        folder = self.release.folder
+        words = {word for command in commands for word in command if word.endswith((".o", ".a"))}
         texts = [f"{path}\n{copy.text}" for path, copy in sorted(python.items())]
         others = sorted(self._package_files())
-        key = _hash(*link, _stamps(inputs), _fingerprint(others), *texts)
-        folder = self.cache / f"package-{key}"
-        if not folder.exists():
-            self._make(folder, link, python, others)
-        os.utime(folder)
-        self._prune(folder)
-        return Package(folder, python)
+        stamps = _stamps(folder / word for word in sorted(words))
+        key = _hash(*(w for c in commands for w in c), stamps, _fingerprint(others), *texts)
+        place = self.cache / f"package-{key}"
+        if not place.exists():
+            new = Path(tempfile.mkdtemp(dir=self.cache))
+            try:
+                self._copy_python(new, python, others)
+                for library in self._libraries:
+                    self._link(new, library, made[library.target], more.get(library.target, []))
+                new.chmod(0o755)
+                new.rename(place)
+            except OSError:  # another thread was first
+                shutil.rmtree(new)
+            except CourseError:
+                shutil.rmtree(new)
+                raise
+        os.utime(place)
+        self._prune(place)
+        return Package(place, python)
 
-    def _make(
-        self, folder: Path, link: list[str], python: dict[str, Spliced], others: list[Path]
-    ) -> None:
-        new = Path(tempfile.mkdtemp(dir=self.cache))
+    def _copy_python(self, new: Path, python: dict[str, Spliced], others: list[Path]) -> None:
         for path in others:
             place = new / path.relative_to(self.root / "python")
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -228,28 +250,21 @@ class Builder:
                 place.write_text(copy.text, encoding="utf-8")
             else:
                 shutil.copyfile(path, place)
-        module = new / "needle" / Path(MODULE).name
+
+    def _link(self, new: Path, library: Library, made: dict[str, Path], more: list[str]) -> None:
+        output = new / "needle" / Path(library.target).name
+        if not made:  # as it is; ninja will put a new file there, not change this one
+            os.link(self.release.folder / library.target, output)
+            return
         done = subprocess.run(
-            [*link, "-o", str(module)], cwd=self.release, capture_output=True, check=False
+            library.command(made, more, output),
+            cwd=self.release.folder,
+            capture_output=True,
+            check=False,
         )
         if done.returncode:
-            shutil.rmtree(new)
             text = done.stderr.decode(errors="replace").strip()[-600:]
-            raise CourseError(f"The module could not be linked: {text}", status=1)
-        new.chmod(0o755)
-        try:
-            new.rename(folder)
-        except OSError:  # another thread was first
-            shutil.rmtree(new)
-
-    def _command(self, objects: list[str], sanitized: bool) -> list[str]:
-        command = list(self._link)
-        at = command.index("-o")
-        del command[at : at + 2]
-        first = next(i for i, word in enumerate(command) if word.startswith("-Wl,--start-group"))
-        # Sanitizers name the line; otherwise a module without debug information is written faster.
-        command[first:first] = [*objects, *(SANITIZE if sanitized else ["-Wl,-S"])]
-        return command
+            raise CourseError(f"{output.name} could not be linked: {text}", status=1)
 
     def _package_files(self) -> list[Path]:
         package = self.root / "python" / "needle"
@@ -263,7 +278,7 @@ class Builder:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _arguments(command: str, dropped_with_next: set[str]) -> list[str]:
+def _arguments(command: str, dropped_with_next: set[str], as_it_is: bool) -> list[str]:
     words = shlex.split(command)
     kept: list[str] = []
     skip = False
@@ -272,7 +287,7 @@ def _arguments(command: str, dropped_with_next: set[str]) -> list[str]:
             skip = False
         elif word in dropped_with_next:
             skip = True
-        elif not _DROPPED.fullmatch(word):
+        elif not _DROPPED.fullmatch(word) and (as_it_is or not _QUICK.fullmatch(word)):
             kept.append(word)
     return kept
 
@@ -288,17 +303,6 @@ def _syntax(root: Path, copy: Spliced) -> Fault | None:
     except (ValueError, RecursionError, MemoryError) as error:
         return Fault(copy.path, home, 0, f"{type(error).__name__}: {error}")
     return None
-
-
-def _output(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CourseError(f"{' '.join(command)}: {done.stderr.strip()}", status=1)
-    return done.stdout
-
-
-def _ninja() -> str:
-    return str(VENV / "bin" / "ninja")
 
 
 def _hash(*texts: str) -> str:

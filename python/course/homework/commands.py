@@ -77,7 +77,7 @@ def run_grade(
     chosen = [homework.question(question)] if question else list(homework.questions)
     with _progress(console) as now:
         now("looking at what is built")
-        builder = Builder()
+        builder = Builder(simulator=homework.simulated)
         _check_regions(homework, builder)
         handed_in = _submission(console, homework, builder, zip_file)
         secret = int.from_bytes(os.urandom(8)) if seed is None else seed
@@ -141,7 +141,7 @@ def run_prove(console: Console, name: str, json_file: Path | None) -> int:
 
 def proof_of(homework: spec.Homework, now: Callable[[str], None]) -> prove.Proof:
     """Proves a homework of this tree; `now` is told what is being done."""
-    builder = Builder()
+    builder = Builder(simulator=homework.simulated)
     _check_regions(homework, builder)
     references = bodies.reference(ROOT, builder.regions)
     grader = Grader(builder, homework, Oracle(homework.folder, 0), references)

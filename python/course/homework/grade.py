@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import regions, sandbox
+from . import pace, regions, sandbox
 from .build import Builder, CompileError, Fault, Package
 from .oracle import Case, Difference, Oracle, OracleError, brief
 from .regions import Region
@@ -279,6 +279,8 @@ class Grader:
         said = "".join(printed)
         if not counted:
             return Outcome(question, "IE", 0, f"oracle.py makes no case for {question.id}")
+        if question.pace and pace.GROUP in failures and failures[pace.GROUP] is None:
+            failures[pace.GROUP] = self._timed(question, package)
         first = next((failure for failure in failures.values() if failure), None)
         if first is None:
             return Outcome(question, "OK", question.points, cases=counted, printed=said)
@@ -286,6 +288,14 @@ class Grader:
         points = question.points * right // len(failures) if question.partial else 0
         place = first.place or self._place(question, places)
         return replace(first, points=points, place=place, printed=said, cases=counted)
+
+    def _timed(self, question: Question, package: Package) -> Outcome | None:
+        """None if the cases whose time counts are fast enough."""
+        try:
+            case, text = pace.fault(question, package, self.driver, self.oracle)
+        except Ended as ended:
+            return Outcome(question, ended.verdict, 0, str(ended))
+        return Outcome(question, "WA", 0, text, "", case) if text else None
 
     def _ask(
         self, question: Question, case: Case, box: Session, package: Package

@@ -31,6 +31,7 @@ class Question:
     needs: tuple[str, ...] = ()
     partial: bool = False
     seconds: float = SECONDS  # of the processor, for all its cases
+    pace: float = 0.0  # cases of the group "fast": so many times as long as the peer, at most
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Homework:
                 return question
         known = " ".join(question.id for question in self.questions)
         raise CourseError(f"{self.name} has no question {id!r}. Its questions are: {known}.")
+
+    simulated: bool = False  # its kernels run in the simulator
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -103,10 +106,19 @@ def _homework(name: str, folder: Path, table: dict[str, Any]) -> Homework:
             tuple(entry.get("needs", [])),
             bool(entry.get("partial", False)),
             float(entry.get("seconds", SECONDS)),
+            float(entry.get("pace", 0)),
         )
         for entry in table["question"]
     )
-    return Homework(name, folder, str(table["title"]), int(table["points"]), parts, questions)
+    return Homework(
+        name,
+        folder,
+        str(table["title"]),
+        int(table["points"]),
+        parts,
+        questions,
+        bool(table.get("simulated", False)),
+    )
 
 
 def _fault(homework: Homework) -> str:

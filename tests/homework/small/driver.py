@@ -29,3 +29,4 @@ def epoch(ndl, args):
 
 
 QUESTIONS = {"strides": strides, "broadcast": broadcast, "logsumexp": logsumexp, "epoch": epoch}
+PEERS = {"logsumexp": lambda args: [np.logaddexp.reduce(args["x"], axis=-1)]}

@@ -34,6 +34,7 @@ def logsumexp_cases(rng):
     yield {"x": np.zeros((1, 2))}
     yield {"x": rng.standard_normal((3, 5))}
     yield {"x": 1000 * rng.standard_normal((2, 7))}
+    yield {"group": "fast", "x": rng.standard_normal((300, 100))}
 
 
 def logsumexp(args):
