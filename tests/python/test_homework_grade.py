@@ -132,6 +132,8 @@ def test_partial_points_by_groups(grader: Grader) -> None:
     )
     outcome = one(grader, "broadcast", broadcast_to=body)
     assert (outcome.verdict, outcome.points) == ("RTE", 2)  # one of three groups of six points
+    assert outcome.message.startswith("rows: ValueError: ")
+    assert outcome.message.endswith(" (cases of new fail, too)")
 
 
 @pytest.mark.parametrize(("pace", "verdict"), [(1e-6, "WA"), (1e6, "OK")])

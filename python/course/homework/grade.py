@@ -281,13 +281,19 @@ class Grader:
             return Outcome(question, "IE", 0, f"oracle.py makes no case for {question.id}")
         if question.pace and pace.GROUP in failures and failures[pace.GROUP] is None:
             failures[pace.GROUP] = self._timed(question, package)
-        first = next((failure for failure in failures.values() if failure), None)
-        if first is None:
+        wrong = {group: failure for group, failure in failures.items() if failure}
+        if not wrong:
             return Outcome(question, "OK", question.points, cases=counted, printed=said)
-        right = sum(1 for failure in failures.values() if failure is None)
-        points = question.points * right // len(failures) if question.partial else 0
+        group, first = next(iter(wrong.items()))
+        points, message = 0, first.message
+        if question.partial:
+            points = question.points * (len(failures) - len(wrong)) // len(failures)
+            others = ", ".join([*wrong][1:])
+            message = f"{group}: {message}" + (f" (cases of {others} fail, too)" if others else "")
         place = first.place or self._place(question, places)
-        return replace(first, points=points, place=place, printed=said, cases=counted)
+        return replace(
+            first, points=points, message=message, place=place, printed=said, cases=counted
+        )
 
     def _timed(self, question: Question, package: Package) -> Outcome | None:
         """None if the cases whose time counts are fast enough."""
