@@ -160,7 +160,7 @@ void pack_pairs(int64_t m, int64_t k, Matrix<const bfloat16> a, float* out, int6
 template <bool native>
 void multiply_tiles(int64_t m, int64_t n, int64_t k, Matrix<const bfloat16> a,
                     Matrix<const bfloat16> b, Matrix<float> c, bool accumulate) {
-  // Blocks as in gemm.cc: a panel of B in L1, a block of A in half of L2, one of B in a quarter of L3.
+  // Blocks: a panel of B in L1, a block of A in half of L2, one of B in a quarter of L3.
   const Caches& cache = caches();
   const int64_t depth = 2 * even_piece((k + 1) / 2, cache.l1 * 3 / 4 / kRowBytes, kTileFloats);
   const int64_t block_m = even_piece(m, cache.l2 / 2 / (2 * depth), kSide);
