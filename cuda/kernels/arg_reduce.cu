@@ -25,14 +25,6 @@ struct Better {
   }
 };
 
-/// Found<T> of another lane.
-template <class T>
-__device__ Found<T> shuffle(Found<T> mine, int distance) {
-  using Wide = std::conditional_t<std::is_same_v<T, bool>, int, T>;
-  const Wide value = __shfl_xor_sync(kAllLanes, static_cast<Wide>(mine.value), distance);
-  return {static_cast<T>(value), __shfl_xor_sync(kAllLanes, mine.index, distance)};
-}
-
 /// The best of elements begin, begin + hop, ... below n. Several are under way at once.
 template <class T, bool largest>
 __device__ Found<T> search(const T* x, int64_t begin, int64_t hop, int64_t n, int64_t step) {
@@ -59,11 +51,17 @@ __global__ void arg_rows_kernel(const Walk<2> kept, int64_t n, int64_t step) {
   int64_t at[2];
   kept.locate(output, at);
   const T* x = reinterpret_cast<const T*>(kept.data[0] + at[0]);
+  // BEGIN SOLUTION hw2.arg_rows
+  const Better<largest, T> better;
   Found<T> best = search<T, largest>(x, threadIdx.x, 32, n, step);
   for (int distance = 16; distance > 0; distance /= 2) {
-    best = Better<largest, T>{}(best, shuffle(best, distance));
+    using Wide = std::conditional_t<std::is_same_v<T, bool>, int, T>;  // no shuffle takes a bool
+    const Wide value = __shfl_xor_sync(kAllLanes, static_cast<Wide>(best.value), distance);
+    const int64_t index = __shfl_xor_sync(kAllLanes, best.index, distance);
+    best = better(best, {static_cast<T>(value), index});
   }
   if (threadIdx.x == 0) *reinterpret_cast<int64_t*>(kept.data[1] + at[1]) = best.index;
+  // END SOLUTION
 }
 
 /// A thread for each output: neighbours in memory go to different outputs. Operands: x, out.

@@ -83,10 +83,12 @@ __global__ void map_kernel(const Walk<1 + sizeof...(In)> w, const F f) {
   }
 }
 
-/// Operand 0 of the walk is the output.
+inline constexpr int kMapThreads = 256;
+
+/// The result of map where several neighbours can move as one in every operand, or where there is none;
+/// elsewhere false, and nothing is done.
 template <class Out, class... In, class F>
-void map(const Walk<1 + sizeof...(In)>& w, const F& f) {
-  constexpr int kThreads = 256;
+bool map_packed(const Walk<1 + sizeof...(In)>& w, const F& f) {
   constexpr int N = 1 + sizeof...(In);
   constexpr int item[N] = {sizeof(Out), sizeof(In)...};
   constexpr int widest = [&] {
@@ -99,16 +101,24 @@ void map(const Walk<1 + sizeof...(In)>& w, const F& f) {
   constexpr bool mixed = N == 2 && item[0] != item[N - 1];
   constexpr int V = widest == 8 && !mixed ? 1 : 16 / widest;
   constexpr int kPacks = N == 2 ? 4 : 2;
-  if (w.size == 0) return;
+  if (w.size == 0) return true;
   if constexpr (V > 1) {
     if (w.packs(V, item)) {
-      const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * kPacks * V));
-      NEEDLE_LAUNCH((map_kernel<V, kPacks, F, Out, In...>), blocks, kThreads, 0, w, f);
-      return;
+      const auto blocks =
+          static_cast<unsigned>(ceil_div(w.size, int64_t{kMapThreads} * kPacks * V));
+      NEEDLE_LAUNCH((map_kernel<V, kPacks, F, Out, In...>), blocks, kMapThreads, 0, w, f);
+      return true;
     }
   }
-  const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kThreads} * 2));
-  NEEDLE_LAUNCH((map_kernel<1, 2, F, Out, In...>), blocks, kThreads, 0, w, f);
+  return false;
+}
+
+/// Operand 0 of the walk is the output.
+template <class Out, class... In, class F>
+void map(const Walk<1 + sizeof...(In)>& w, const F& f) {
+  if (map_packed<Out, In...>(w, f)) return;
+  const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kMapThreads} * 2));
+  NEEDLE_LAUNCH((map_kernel<1, 2, F, Out, In...>), blocks, kMapThreads, 0, w, f);
 }
 
 /// f(std::integral_constant<E, op>{}) for the op, one of `count`, that is known at run time.

@@ -18,6 +18,11 @@ inline constexpr int kTileThreads = 256;  // 16 x 16
 template <class T>
 using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
+/// From one row of a tile in shared memory to the next: whether the threads of a warp fill 32 places of
+/// one row or 2 of 16 rows (16 rows, of 8 bytes), no two of them are in the same bank.
+template <class Sum>
+inline constexpr int kTileStride = kSide + (sizeof(Sum) == 8 ? 1 : 2);
+
 /// The size of a product (m, k) x (k, n), and which part of k this block adds up.
 struct Product {
   int64_t m, n, k, k_begin, k_end;
@@ -29,12 +34,13 @@ struct Product {
 template <class Sum, class A, class B>
 __device__ void multiply_tile(const Product& p, int64_t row, int64_t column, bool a_along_k,
                               bool b_along_k, const A& a, const B& b, Sum (&sum)[4][4]) {
-  __shared__ Sum as[kDepth][kSide + 1];
-  __shared__ Sum bs[kDepth][kSide + 1];
+  __shared__ Sum as[kDepth][kTileStride<Sum>];
+  __shared__ Sum bs[kDepth][kTileStride<Sum>];
   const int thread = static_cast<int>(threadIdx.x), x = thread % 16, y = thread / 16;
   for (int i = 0; i < 4; ++i) {
     for (int j = 0; j < 4; ++j) sum[i][j] = 0;
   }
+  // BEGIN SOLUTION hw2.multiply_tile
   for (int64_t begin = p.k_begin; begin < p.k_end; begin += kDepth) {
     for (int e = thread; e < kSide * kDepth; e += kTileThreads) {
       const int at = a_along_k ? e / kDepth : e % kSide, ak = a_along_k ? e % kDepth : e / kSide;
@@ -55,6 +61,7 @@ __device__ void multiply_tile(const Product& p, int64_t row, int64_t column, boo
     }
     __syncthreads();
   }
+  // END SOLUTION
 }
 
 /// put(i, j, sum) for the results of this thread that are inside.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "needle/array/dtype.h"
 
@@ -34,5 +36,9 @@ double copy_bandwidth(int64_t bytes, int threads);
 
 /// The same for reading alone, from one buffer of `bytes` bytes.
 double read_bandwidth(int64_t bytes, int threads);
+
+/// [begin, end) of the pieces into which a kernel's loop over [0, n) is cut now, in order; `nested`: a
+/// loop that is started from inside a piece of another. See parallel.h for `grain`.
+std::vector<std::pair<int64_t, int64_t>> loop_pieces(int64_t n, int64_t grain, bool nested);
 
 }  // namespace needle

@@ -109,6 +109,8 @@ void bind_devices(py::module_& m) {
         "See needle.cpu.copy_bandwidth.");
   m.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("threads"),
         "See needle.cpu.read_bandwidth.");
+  m.def("loop_pieces", &loop_pieces, py::arg("n"), py::arg("grain"), py::arg("nested"),
+        py::call_guard<py::gil_scoped_release>(), "See needle.cpu.pieces.");
   m.def("set_num_threads", &set_num_threads, py::arg("threads"),
         "How many threads a kernel may use. ValueError below 1.");
   m.def("get_num_threads", &num_threads, "How many threads a kernel may use.");

@@ -102,3 +102,20 @@ def test_wrong_arguments_are_named() -> None:
         ndl.cpu.copy_bandwidth(100, 2)
     with pytest.raises(ValueError, match="read_bandwidth: -8 bytes are too few for 1 thread"):
         ndl.cpu.read_bandwidth(-8)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_a_loop_is_cut_into_pieces_for_the_threads(threads: int) -> None:
+    before = ndl.get_num_threads()
+    ndl.set_num_threads(threads)
+    try:
+        for n, grain in [(0, 1), (1, 1), (7, 1), (100, 30), (100, 51), (1000, 0), (5, 100)]:
+            found = ndl.cpu.pieces(n, grain)
+            assert [i for begin, end in found for i in range(begin, end)] == list(range(n))
+            assert len(found) == (min(threads, max(1, n // max(grain, 1))) if n else 0)
+            assert len(found) < 2 or min(end - begin for begin, end in found) >= grain
+            assert ndl.cpu.pieces(n, grain, nested=True) == (
+                [(0, n)] if threads > 1 and n else found
+            )
+    finally:
+        ndl.set_num_threads(before)

@@ -39,6 +39,7 @@ template <Step step, class T>
 template <class T, Step step, int R>
 void tile(int64_t steps, const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step,
           T* c, int64_t c_row, bool accumulate) {
+  // BEGIN SOLUTION hw2.tile
   using V = Vec<T>;
   constexpr int64_t w = kWidth<T>;
   V sum[R][2];
@@ -72,6 +73,7 @@ void tile(int64_t steps, const T* a, int64_t a_row, int64_t a_step, const T* b, 
     sum[i][0].store_unaligned(out);
     sum[i][1].store_unaligned(out + w);
   }
+  // END SOLUTION
 }
 
 template <class T>

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -156,6 +157,26 @@ double read_bandwidth(int64_t bytes, int threads) {
     const int64_t n = share / static_cast<int64_t>(sizeof(float));
     for (int64_t r = 0; r < repeats; ++r) sink = p.read(from.get() + thread * n, n);
   });
+}
+
+std::vector<std::pair<int64_t, int64_t>> loop_pieces(int64_t n, int64_t grain, bool nested) {
+  std::vector<std::pair<int64_t, int64_t>> found;
+  std::mutex mutex;
+  const auto record = [&] {
+    parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+      const std::lock_guard lock(mutex);
+      found.emplace_back(begin, end);
+    });
+  };
+  if (nested) {
+    parallel_for(2, 1, [&](int64_t begin, int64_t) {
+      if (begin == 0) record();
+    });
+  } else {
+    record();
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 }  // namespace needle

@@ -81,6 +81,28 @@ struct Inside {
   ~Inside() { inside_piece = false; }
 };
 
+/// piece(0) ... piece(pieces - 1), each once, on the threads of the arena and this one. Returns when all
+/// are done; throws if one of them threw.
+template <class Piece>
+void run_pieces(int64_t pieces, const Piece& piece) {
+  char start = 0, end = 0;
+  const auto run = [&](int64_t i) {
+    happens_after(&start);
+    const Inside mark;
+    piece(i);
+    order_stores();
+    happens_before(&end);
+  };
+  happens_before(&start);
+  shared_arena(num_threads())->tasks.execute([&] {
+    // Isolated: while this thread waits for its own pieces it does not start one of somebody else.
+    // It still may before, while the arena is full.
+    tbb::this_task_arena::isolate(
+        [&] { tbb::parallel_for(int64_t{0}, pieces, run, tbb::static_partitioner{}); });
+  });
+  happens_after(&end);
+}
+
 }  // namespace
 
 int num_threads() { return thread_setting(); }
@@ -93,28 +115,15 @@ void set_num_threads(int threads) {
 int64_t max_pieces() { return inside_piece ? 1 : num_threads(); }
 
 void run_parallel(int64_t n, int64_t grain, RangeBody body, void* context) {
+  // BEGIN SOLUTION hw2.run_parallel
   const int64_t pieces = std::min<int64_t>(max_pieces(), n / std::max<int64_t>(grain, 1));
-  if (pieces <= 1) {
-    if (n > 0) body(context, 0, n);
-    order_stores();
-    return;
+  if (pieces > 1) {
+    run_pieces(pieces, [&](int64_t i) { body(context, n * i / pieces, n * (i + 1) / pieces); });
+  } else if (n > 0) {
+    body(context, 0, n);
   }
-  char start = 0, end = 0;
-  const auto run_piece = [&](int64_t piece) {
-    happens_after(&start);
-    const Inside mark;
-    body(context, n * piece / pieces, n * (piece + 1) / pieces);
-    order_stores();
-    happens_before(&end);
-  };
-  happens_before(&start);
-  shared_arena(num_threads())->tasks.execute([&] {
-    // Isolated: while this thread waits for its own pieces it does not start one of somebody else.
-    // It still may before, while the arena is full.
-    tbb::this_task_arena::isolate(
-        [&] { tbb::parallel_for(int64_t{0}, pieces, run_piece, tbb::static_partitioner{}); });
-  });
-  happens_after(&end);
+  // END SOLUTION
+  order_stores();
 }
 
 void* scratch(int which, size_t bytes) {

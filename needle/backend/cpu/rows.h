@@ -177,11 +177,9 @@ template <class T, class Add>
   return total;
 }
 
-/// The sum of n elements.
+/// The sum of n elements: row_sum.cc.
 template <class T>
-[[gnu::always_inline]] inline double row_sum(const T* x, int64_t n) {
-  return sum_over<T>(n, [&](auto load, Vec<T> sum) { return sum + load(x, T(0)); });
-}
+double row_sum(const T* x, int64_t n);
 
 /// The sum of the products of n elements each.
 template <class T>

@@ -13,6 +13,7 @@ void adamw_as(const AdamWStep& step, const View& p, const View& g, const View& m
   const Vec<T> rate(static_cast<T>(step.lr / step.correction1));
   const Vec<T> root(static_cast<T>(1 / std::sqrt(step.correction2)));
   const Vec<T> eps(static_cast<T>(step.eps));
+  // BEGIN SOLUTION hw2.adamw
   parallel_for(p.size(), 16384, [&](int64_t begin, int64_t end) {
     T* ps = p.as<T>() + begin;
     T* ms = m.as<T>() + begin;
@@ -28,6 +29,7 @@ void adamw_as(const AdamWStep& step, const View& p, const View& g, const View& m
       store(ps, load(ps, T(0)) * keep - rate * mi / denominator);
     });
   });
+  // END SOLUTION
 }
 
 }  // namespace
