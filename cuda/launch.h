@@ -36,6 +36,12 @@ void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* fi
                name, file, line);
 }
 
+/// In a kernel, where nothing can be thrown.
+[[noreturn]] __device__ inline void not_implemented(const char* region) {
+  printf("%s is not written yet\n", region);
+  __trap();
+}
+
 }  // namespace needle::cuda
 
 #define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                            \
@@ -55,6 +61,16 @@ void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* fi
 #include "cuda/sim/launch.h"
 
 #define NEEDLE_GPU cuda_sim
+
+namespace needle::cuda_sim {
+
+/// In a kernel, where nothing can be thrown: stops it, and the launch throws.
+[[noreturn]] inline void not_implemented(const char* region,
+                                         sim::Place place = sim::Place::current()) {
+  sim::trap(place, str(region, " is not written yet").c_str());
+}
+
+}  // namespace needle::cuda_sim
 
 #define NEEDLE_LAUNCH(kernel, grid, block, shared, ...)                                        \
   ::needle::sim::launch({#kernel, __FILE__, __LINE__}, grid, block, shared,                    \

@@ -18,6 +18,7 @@ void fence();
 void* dynamic_shared();
 /// How many steps (basic blocks) this thread has taken.
 long long clock();
-[[noreturn]] void trap(Place place);
+/// Stops the kernel: `why`, and where.
+[[noreturn]] void trap(Place place, const char* why = "__trap()");
 
 }  // namespace needle::sim

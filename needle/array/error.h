@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "needle/array/region.h"
+
 namespace needle {
 
 using ValueError = std::invalid_argument;
@@ -29,12 +31,6 @@ std::string str(const Parts&... parts) {
   std::ostringstream out;
   (out << ... << parts);
   return out.str();
-}
-
-/// What stands in the place of a homework region that is not written yet; `region` is its name.
-[[noreturn]] inline void not_implemented(const char* region) {
-  throw NotImplementedError(str(region, " is not written yet; its place is between the lines ",
-                                "BEGIN SOLUTION ", region, " and END SOLUTION"));
 }
 
 }  // namespace needle

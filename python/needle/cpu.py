@@ -4,7 +4,16 @@ from typing import NamedTuple
 
 from . import _core
 
-__all__ = ["Caches", "caches", "copy_bandwidth", "fma_peak", "isa", "isas", "pieces", "read_bandwidth"]
+__all__ = [
+    "Caches",
+    "caches",
+    "copy_bandwidth",
+    "fma_peak",
+    "isa",
+    "isas",
+    "pieces",
+    "read_bandwidth",
+]
 
 
 class Caches(NamedTuple):
@@ -65,7 +74,7 @@ def read_bandwidth(bytes: int, threads: int = 1) -> float:
 def pieces(n: int, grain: int, nested: bool = False) -> list[tuple[int, int]]:
     """The pieces [begin, end) into which a kernel's loop over [0, n) is cut now, in order.
 
-    One for each thread of get_num_threads(), but none with fewer than `grain` steps if there is more
-    than one. nested: of a loop that is started from inside a piece of another.
+    One for each thread of get_num_threads(), but if there are several, none with fewer than `grain`
+    steps. nested: of a loop that is started from inside a piece of another.
     """
     return _core.loop_pieces(n, grain, nested)

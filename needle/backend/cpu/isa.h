@@ -11,6 +11,7 @@
 #include <cstring>
 #include <xsimd/xsimd.hpp>
 
+#include "needle/array/region.h"
 #include "needle/backend/cpu/neon.h"
 #include "needle/backend/cpu/parallel.h"
 #include "needle/backend/kernels.h"

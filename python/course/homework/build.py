@@ -168,7 +168,8 @@ class Builder:
         elif not unit.is_kernel:
             command += ["-O1", "-g0"]
         copies = [spliced[path] for path in unit.paths]
-        key = _hash(*command, *(copy.text for copy in copies), self._headers, str(self.root))
+        texts = [copy.text for copy in copies]
+        key = _hash(*command, *texts, self._headers, _fingerprint([unit.source]))
         target = self.cache / "objects" / f"{key}.o"
         if target.exists():
             target.touch()

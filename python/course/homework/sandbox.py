@@ -131,11 +131,13 @@ def run(
         return Done(-1, output.decode(errors="replace"), "TLE")
 
 
-def wait_for(readers: Sequence[int], deadline: float) -> Iterator[int]:
-    """The file descriptors that can be read, as they come, until the deadline."""
+def wait_for(readers: Sequence[int], deadline: float, writers: Sequence[int] = ()) -> Iterator[int]:
+    """The file descriptors that can be read or written, as they come, until the deadline."""
     with selectors.DefaultSelector() as selector:
         for reader in readers:
             selector.register(reader, selectors.EVENT_READ)
+        for writer in writers:
+            selector.register(writer, selectors.EVENT_WRITE)
         while (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 yield key.fd

@@ -91,11 +91,16 @@ class Session:
         readers = [self._replies, *([self._child.stdout.fileno()] if self._child.stdout else [])]
         total = 0
         while True:
-            if left:
-                with contextlib.suppress(BlockingIOError, BrokenPipeError):
-                    left = left[os.write(self._requests, left) :]
-            step = min(self._deadline, time.monotonic() + 0.02) if left else self._deadline
-            for fd in sandbox.wait_for(readers, step):
+            writers = [self._requests] if left else []
+            for fd in sandbox.wait_for(readers, self._deadline, writers):
+                if fd == self._requests:
+                    try:
+                        left = left[os.write(fd, left) :]
+                    except BrokenPipeError:  # it has ended, and its pipe for answers says so
+                        left = left[:0]
+                    if left:
+                        continue
+                    break
                 data = os.read(fd, 1 << 20)
                 if fd != self._replies:
                     if not data:
@@ -112,8 +117,6 @@ class Session:
                         frame = bytes(self._received[:total])
                         del self._received[:total]
                         return frames.unpack(frame)
-                if left:
-                    break
             if time.monotonic() >= self._deadline:
                 raise Ended("TLE", f"no answer within {self._limits.wall:.0f} s")
 

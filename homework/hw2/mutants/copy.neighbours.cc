@@ -1,0 +1,16 @@
+  // Each thread takes neighbours: the warp skips every second one.
+  const int64_t first = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kCopies;
+  int64_t at[kCopies][2];
+  T held[kCopies];
+#pragma unroll
+  for (int j = 0; j < kCopies; ++j) {  // all are asked for before the first is stored
+    const int64_t i = first + j;
+    if (i >= w.size) continue;
+    w.locate(i, at[j]);
+    held[j] = *reinterpret_cast<const T*>(w.data[1] + at[j][1]);
+  }
+#pragma unroll
+  for (int j = 0; j < kCopies; ++j) {
+    if (first + j >= w.size) continue;
+    *reinterpret_cast<T*>(w.data[0] + at[j][0]) = held[j];
+  }
