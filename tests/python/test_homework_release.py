@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from course.errors import CourseError
-from course.homework import bodies, leaks, regions
+from course.homework import bodies, leaks, regions, spec
 from course.homework.release import release
 from course.paths import ROOT
 
@@ -59,6 +59,27 @@ def test_bodies_become_starters_and_history_stays_behind(tmp_path: Path) -> None
     assert not any("hidden" in n or "mutants" in n or "lessons/a" in n for n in names)
     assert not names & {".git", "untracked", "tests/lessons"}
     assert bodies.is_release(out)
+
+
+def test_what_is_due_later_may_hold_a_plain_body(tmp_path: Path) -> None:
+    table = """
+title = "Later"
+points = 5
+part = [{name = "A", lesson = 4}]
+question = [{id = "two", part = "A", points = 5, regions = ["hw2.two"], plain = "slow"}]
+"""
+    plain = "  // Slow.\n  return one() + one();\n"
+    files = {
+        "homework/hw2/homework.toml": table,
+        "homework/hw2/mutants/two.slow.cc": plain,
+        "homework/hw1/homework.toml": table.replace("hw2.two", "hw1.mix").replace("two", "mix"),
+    }
+    root = clone(tmp_path, **files)
+    assert release(root, "hw1", tmp_path / "first") == ["hw1.mix"]
+    assert regions.scan(tmp_path / "first")["hw2.two"].body == plain
+    assert not (tmp_path / "first/homework/hw2/mutants").exists()
+    assert release(root, "hw2", tmp_path / "second") == ["hw1.mix", "hw2.two"]
+    assert regions.scan(tmp_path / "second")["hw2.two"].is_starter
 
 
 def test_earlier_solutions_may_come_with_it(tmp_path: Path) -> None:
@@ -160,11 +181,20 @@ def test_a_release_is_made_from_a_full_clone_into_a_new_folder(tmp_path: Path) -
         release(tmp_path / "bare", "hw1", tmp_path / "again")
 
 
+def test_every_homework_can_be_released(tmp_path: Path) -> None:
+    for name in spec.homeworks(ROOT):
+        opened = release(ROOT, name, tmp_path / name)
+        assert {region for region in opened if region.startswith(name)}
+        assert set(opened) == {n for n, r in regions.scan(tmp_path / name).items() if r.is_starter}
+
+
 def test_the_whole_tree_can_be_released(tmp_path: Path) -> None:
     out = tmp_path / "out"
     opened = release(ROOT, "hw1", out)
-    assert set(opened) == set(regions.scan(ROOT))
-    assert all(region.is_starter for region in regions.scan(out).values())
+    assert set(opened) == {n for n, r in regions.scan(ROOT).items() if r.homework == "hw1"}
+    for name, region in regions.scan(out).items():
+        assert region.is_starter == (region.homework == "hw1"), name
+        assert region.body != regions.scan(ROOT)[name].body
     assert not list(out.glob("tests/python/test_homework_*"))
     for path in regions.sources(out):
         if path.endswith(".py"):

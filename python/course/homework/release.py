@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import state
 from ..errors import CourseError
-from . import bodies, leaks, regions
+from . import bodies, leaks, regions, spec
 from .regions import Region
 
 SHOWN_LEAKS = 10
@@ -22,7 +22,8 @@ def release(root: Path, homework: str, out: Path, with_solutions: Iterable[str] 
     """Writes the student edition of a homework to `out`; gives the names of the open regions.
 
     Taken from git HEAD. The bodies of the homework and of all later ones are replaced by the
-    starter, and those of earlier ones too unless `with_solutions` names them. Raises CourseError.
+    starter, and those of earlier ones too unless `with_solutions` names them. Regions of later ones
+    that the library cannot do without hold their `plain` body, right but slow. Raises CourseError.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CourseError(f"{out} is not empty; a release goes into a new folder.")
@@ -49,13 +50,29 @@ def release(root: Path, homework: str, out: Path, with_solutions: Iterable[str] 
         stripped = {n: r for n, r in known.items() if r.homework not in with_names}
         if already := [n for n, r in stripped.items() if r.is_starter]:
             raise CourseError(f"git HEAD holds no solution of {', '.join(already)}.")
-        _strip(out, homework, known, stripped)
+        bodies_left = {n: r.starter for n, r in stripped.items()} | _plain(out, homework, known)
+        _strip(out, homework, known, bodies_left)
         _check(out, stripped)
     except BaseException:
         for path in [out] if made else list(out.iterdir()) if out.exists() else []:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(True)
         raise
-    return list(stripped)
+    return [name for name, region in stripped.items() if bodies_left[name] == region.starter]
+
+
+def _plain(out: Path, homework: str, known: dict[str, Region]) -> dict[str, str]:
+    """Bodies for the regions of later homeworks that say how to do without the solution."""
+    found: dict[str, str] = {}
+    for name in spec.homeworks(out):
+        if regions.homework_number(name) <= regions.homework_number(homework):
+            continue
+        later = spec.load(out, name)
+        for question in later.questions:
+            region = known[question.regions[0]]
+            path = later.folder / "mutants" / f"{question.id}.{question.plain}{region.suffix}"
+            if question.plain:
+                found[region.name] = regions.clean(path.read_bytes(), path.name)
+    return found
 
 
 def uncommitted(root: Path) -> bool:
@@ -76,7 +93,7 @@ def _unpack(root: Path, out: Path) -> None:
         archive.extractall(out, filter="data")
 
 
-def _strip(out: Path, homework: str, known: dict[str, Region], stripped: dict[str, Region]) -> None:
+def _strip(out: Path, homework: str, known: dict[str, Region], left: dict[str, str]) -> None:
     patterns = [*ALWAYS_LEFT_OUT, *_told(out, "leave_out")]
     for path in sorted(out.rglob("*"), reverse=True):
         name = str(path.relative_to(out))
@@ -85,13 +102,13 @@ def _strip(out: Path, homework: str, known: dict[str, Region], stripped: dict[st
                 path.rmdir()
         elif any(fnmatch(name, pattern) for pattern in patterns):
             path.unlink()
-    regions.write(out, {name: region.starter for name, region in stripped.items()})
+    regions.write(out, left)
     for region in known.values():
-        if region.name not in stripped:
+        if region.name not in left:
             place = out / bodies.SOLUTIONS / f"{region.name}{region.suffix}"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(region.body, encoding="utf-8")
-    solved = sorted({r.homework for r in known.values()} - {r.homework for r in stripped.values()})
+    solved = sorted({r.homework for r in known.values()} - {known[name].homework for name in left})
     lines = [
         "# This tree is a student edition: solutions that are not due were left out.",
         f'homework = "{homework}"',
