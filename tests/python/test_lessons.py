@@ -15,10 +15,13 @@ import nbclient
 import nbformat
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from course.homework import oracle, regions, spec
+from course.paths import ROOT
+
 LESSONS = ["01-introduction", "02-foundations", "03-autodiff", "04-hardware"]
 GPU_TEXT = ROOT / "lessons/04-hardware/gpu.md"
-TEXTS = sorted([*(ROOT / "lessons").glob("*/README.md"), GPU_TEXT, ROOT / "homework/hw1/README.md"])
+HANDOUTS = sorted((ROOT / "homework").glob("*/README.md"))
+TEXTS = sorted([*(ROOT / "lessons").glob("*/README.md"), GPU_TEXT, *HANDOUTS])
 # A text, the program that it quotes, and how.
 PROGRAMS = [
     *((f"{lesson}/README.md", lesson, "lesson.cc") for lesson in [*LESSONS, "primer"]),
@@ -235,28 +238,33 @@ def test_notebook_is_stored_clean_and_runs(path):
     client.execute(env=environment)
 
 
-# --- the homework's handout ---
+# --- the homeworks' handouts ---
 
 
-def regions() -> dict[str, tuple[Path, str]]:
-    """Region of hw1 -> (its file, its body)."""
-    pattern = re.compile(r"BEGIN SOLUTION hw1\.(\w+)\n(.*?)\n[^\n]*END SOLUTION", re.DOTALL)
-    found = {}
-    for folder in ("needle", "python/needle"):
-        for path in (ROOT / folder).rglob("*.*"):
-            if path.suffix in {".cc", ".h", ".py"}:
-                for name, body in pattern.findall(path.read_text(encoding="utf-8")):
-                    found[name] = (path, body)
-    return found
-
-
-def test_handout_lists_every_region_with_its_points():
-    text = (ROOT / "homework/hw1/README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("handout", HANDOUTS, ids=identify)
+def test_handout_lists_every_question_with_its_points_and_file(handout):
+    text = handout.read_text(encoding="utf-8")
+    homework = spec.load(ROOT, handout.parent.name)
+    known = regions.scan(ROOT)
     rows = re.findall(r"^\| \d+ \| `(\w+)` \| (\d+) \| `([^`]+)` \|$", text, re.M)
-    assert {name: ROOT / file for name, _, file in rows} == {
-        name: path for name, (path, _) in regions().items()
-    }
-    assert sum(int(points) for _, points, _ in rows) == 100
+    assert rows == [
+        (question.id, str(question.points), known[question.regions[0]].path)
+        for question in homework.questions
+    ]
     for number, (name, points, _) in enumerate(rows, 1):
         assert re.search(rf"^### {number}\. .*: {points} points", text, re.M), name
         assert f"\n**{number}. {name}.**" in text, f"no hints for {name}"
+
+
+@pytest.mark.parametrize("handout", HANDOUTS, ids=identify)
+def test_handout_names_the_groups_and_paces_of_its_questions(handout):
+    text = handout.read_text(encoding="utf-8")
+    homework = spec.load(ROOT, handout.parent.name)
+    cases = oracle.Oracle(homework.folder, 0)
+    sections = re.split(r"^### \d+\. ", text, flags=re.M)[1:]
+    for question, section in zip(homework.questions, sections, strict=True):
+        groups = {case.group for case in cases.cases(question.id)} if question.partial else set()
+        for group in groups:
+            assert f"`{group}`" in (section if question.part == "A" else text), question.id
+        words = {0: "", 1: "at most as long", 2: "twice as long"}
+        assert words.get(question.pace, f"{question.pace:g} times as long") in section
