@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from course.bootstrap.steps import SetupError
 from course.errors import CourseError
-from course.homework import bodies, grade, oracle, prove, report, sanitize, spec
+from course.homework import bodies, build, grade, oracle, prove, report, sanitize, spec, units
 from course.homework.build import Builder
 from course.homework.grade import Grader, Outcome, Submission
-from course.paths import ROOT
+from course.paths import RELEASE, ROOT
 
 FOLDER = ROOT / "tests" / "homework" / "small"
 SIZE = 20
@@ -49,6 +50,23 @@ def test_the_reference_has_all_points(grader: Grader) -> None:
     assert [o.verdict for o in found.values()] == ["OK"] * 4
     assert sum(o.points for o in found.values()) == SIZE
     assert found["strides"].cases == 9  # the public four, again with the secret seed, a hidden one
+
+
+def test_a_region_that_does_not_compile_keeps_nothing_else_from_being_built(monkeypatch) -> None:
+    def fails(*_args: object, **_options: object) -> None:
+        raise SetupError("The build failed.")
+
+    release = units.Release(ROOT, RELEASE, [units.MODULE])
+    own = next(iter(release.users(["needle/array/shape.cc"])))
+    monkeypatch.setattr(build, "bring_up_to_date", fails)
+    for left in ({own}, {"other.o"}):
+        found = iter([{own, "other.o"}, left, left])
+        monkeypatch.setattr(units.Release, "pending", lambda _, found=found: next(found))
+        if left == {own}:
+            Builder()
+        else:
+            with pytest.raises(SetupError, match=r"The build failed\."):
+                Builder()
 
 
 def test_the_starter_has_none_and_is_not_run(grader: Grader) -> None:

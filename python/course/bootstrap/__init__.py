@@ -15,9 +15,10 @@ from . import debian, venv
 from .build import build
 from .steps import SetupError
 
-NEED_BUILD = {"demo", "test", "train", "serve", "bench", "grade", "prove", "ladder"}
+# (grade and prove build for themselves: a region may not compile.)
+NEED_BUILD = {"demo", "test", "train", "serve", "bench", "ladder"}
 # These run the programs alone: the C++ tests need not be compiled for them.
-RUN_ONLY = {"demo", "train", "serve", "grade", "prove", "ladder"}
+RUN_ONLY = {"demo", "train", "serve", "ladder"}
 PROGRAMS = ["needle-serve", f"python/_core{sysconfig.get_config_var('EXT_SUFFIX')}"]
 # The Python packages beyond those that every command needs.
 NEED = {

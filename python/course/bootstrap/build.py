@@ -29,8 +29,14 @@ SANITIZE_OPTIONS = ["-Db_sanitize=address,undefined", *WATCHED]
 THREADS_OPTIONS = ["-Db_sanitize=thread", *WATCHED]
 
 
-def build(folder: Path, options: list[str] | None = None, targets: list[str] | None = None) -> None:
-    """Brings a build folder up to date; raises SetupError with the compiler's first error."""
+def build(
+    folder: Path,
+    options: list[str] | None = None,
+    targets: list[str] | None = None,
+    keep_going: bool = False,
+) -> None:
+    """Brings a build folder up to date; raises SetupError with the compiler's first error, at once
+    or, to keep going, when all that does not depend on it is made."""
     _configure(folder, options or [])
     name = f"build-{folder.name}.log"
     with Step(f"Build {shown(folder)}") as step:
@@ -42,6 +48,7 @@ def build(folder: Path, options: list[str] | None = None, targets: list[str] | N
 
         jobs = os.environ.get("NINJA_JOBS", "")
         command = [_tool("ninja"), "-C", folder, *(["-j", jobs] if jobs else []), *(targets or [])]
+        command += ["-k", "0"] if keep_going else []
         if run_logged(command, name, on_line=on_line, env=_environment()):
             step.report()
             raise SetupError(f"The build failed.\n{_first_error(name)}")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..bootstrap.build import build as bring_up_to_date
+from ..bootstrap.steps import SetupError
 from ..errors import CourseError
 from ..paths import RELEASE, ROOT, VENV
 from . import regions, sandbox
@@ -144,7 +145,12 @@ class Builder:
                 raise CourseError(
                     f"{self.release.folder} is not up to date with {self.root}.", status=1
                 )
-            bring_up_to_date(RELEASE, targets=list(self.release.targets))
+            try:
+                bring_up_to_date(RELEASE, targets=list(self.release.targets), keep_going=True)
+            except SetupError:  # of a region alone: then a question says so
+                pending = self.release.pending()
+                if pending is None or not pending <= self.release.users(paths).keys():
+                    raise
             pending = self.release.pending() or set()
         return pending
 
