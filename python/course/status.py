@@ -13,16 +13,17 @@ STYLES = {"mine": "green", "reference": "blue", "starter": "yellow"}
 
 def show(console: Console) -> None:
     """Prints three tables: lessons, homeworks, regions."""
-    known = regions.scan(ROOT)
+    names = spec.homeworks(ROOT)
+    known = {n: region for n, region in regions.scan(ROOT).items() if region.homework in names}
     references = bodies.reference(ROOT, known)
     whose = {name: bodies.origin(region, references) for name, region in known.items()}
     done = state.load()
     if numbers := lessons.numbers():
         console.print(_lessons(numbers, done.get("lessons", {})))
-    if names := spec.homeworks(ROOT):
+    if names:
         console.print(_homeworks(names, whose, done.get("homeworks", {})))
     table = Table("region", "file", "body", title="Whose code the library runs on")
-    for region in known.values():
+    for region in sorted(known.values(), key=lambda region: region.homework):
         body = whose[region.name]
         where = f"{region.path}:{region.line}"
         table.add_row(region.name, where, Text(body, style=STYLES[body]))

@@ -77,7 +77,7 @@ question = [{id = "two", part = "A", points = 5, regions = ["hw2.two"], plain = 
     root = clone(tmp_path, **files)
     assert release(root, "hw1", tmp_path / "first") == ["hw1.mix"]
     assert regions.scan(tmp_path / "first")["hw2.two"].body == plain
-    assert not (tmp_path / "first/homework/hw2/mutants").exists()
+    assert spec.homeworks(tmp_path / "first") == ["hw1"]
     assert release(root, "hw2", tmp_path / "second") == ["hw1.mix", "hw2.two"]
     assert regions.scan(tmp_path / "second")["hw2.two"].is_starter
 

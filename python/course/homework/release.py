@@ -60,11 +60,15 @@ def release(root: Path, homework: str, out: Path, with_solutions: Iterable[str] 
     return [name for name, region in stripped.items() if bodies_left[name] == region.starter]
 
 
+def _is_later(name: str, homework: str) -> bool:
+    return regions.homework_number(name) > regions.homework_number(homework)
+
+
 def _plain(out: Path, homework: str, known: dict[str, Region]) -> dict[str, str]:
     """Bodies for the regions of later homeworks that say how to do without the solution."""
     found: dict[str, str] = {}
     for name in spec.homeworks(out):
-        if regions.homework_number(name) <= regions.homework_number(homework):
+        if not _is_later(name, homework):
             continue
         later = spec.load(out, name)
         for question in later.questions:
@@ -94,7 +98,8 @@ def _unpack(root: Path, out: Path) -> None:
 
 
 def _strip(out: Path, homework: str, known: dict[str, Region], left: dict[str, str]) -> None:
-    patterns = [*ALWAYS_LEFT_OUT, *_told(out, "leave_out")]
+    later = [name for name in spec.homeworks(out) if _is_later(name, homework)]
+    patterns = [*ALWAYS_LEFT_OUT, *_told(out, "leave_out"), *(f"homework/{n}/*" for n in later)]
     for path in sorted(out.rglob("*"), reverse=True):
         name = str(path.relative_to(out))
         if path.is_dir() and not path.is_symlink():
