@@ -189,7 +189,7 @@ template <class T>
 void copy_tiles(const Walk<2>& w, int axis) {
   if (w.size == 0) return;
   const int last = w.ndim - 1;
-  const bool past = std::is_floating_point_v<T> && streams(w.size * int64_t{sizeof(T)});
+  const bool past = std::is_floating_point_v<T> && past_caches(w.size * int64_t{sizeof(T)});
   const int64_t rows = w.shape[axis], columns = w.shape[last];
   const int64_t tall = (past ? 64 : 1) * kTile<T>, wide = past ? kSide * kTile<T> : columns;
   const int64_t down = (rows + tall - 1) / tall, across = (columns + wide - 1) / wide;

@@ -10,8 +10,12 @@
 
 namespace needle::NEEDLE_ISA {
 
-/// Whether an output of so many bytes is better streamed.
-inline bool streams(int64_t bytes) { return bytes > caches().l3; }
+/// Whether an output of so many bytes does not fit into the caches.
+inline bool past_caches(int64_t bytes) { return bytes > caches().l3; }
+
+/// Whether rows of such an output are better streamed. A vector of 64 bytes is a whole line, and the
+/// processors that have such need not read it first: on a Zen 5 ordinary stores are as fast or faster.
+inline bool streams(int64_t bytes) { return sizeof(Vec<float>) < 64 && past_caches(bytes); }
 
 /// memcpy(to, from, bytes), past the caches but for the parts of lines at both ends.
 [[gnu::always_inline]] inline void stream_bytes(void* to, const void* from, int64_t bytes) {
