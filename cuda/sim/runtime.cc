@@ -2,6 +2,7 @@
 #include "cuda/sim/runtime.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <shared_mutex>
@@ -12,7 +13,7 @@
 #include "cuda/sim/machine.h"
 #include "cuda/sim/trace.h"
 #include "needle/array/error.h"
-#include "needle/backend/cpu/parallel.h"
+#include "needle/backend/cpu/threads.h"
 
 namespace needle::sim {
 namespace {
@@ -68,10 +69,12 @@ std::string name_of(const LaunchSite& site) {
 }
 
 void run_together(Launch& launch) {
-  parallel_for(launch.blocks(), 1, [&](int64_t begin, int64_t end) {
+  const int64_t blocks = launch.blocks();
+  std::atomic<int64_t> next = 0;
+  run_pieces(std::min(max_pieces(), blocks), [&](int64_t) {
     catch_crashes();
     Machine& machine = Machine::mine();
-    for (int64_t i = begin; i < end && !launch.stopped; ++i) machine.run_block(launch, i);
+    for (int64_t i; (i = next++) < blocks && !launch.stopped;) machine.run_block(launch, i);
   });
   if (launch.fault) report(launch, {*launch.fault});
 }

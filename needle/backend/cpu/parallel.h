@@ -1,8 +1,7 @@
-// Threads and scratch memory for the cpu kernels. The only place that knows oneTBB.  (Lesson 04)
+// Loops of the cpu kernels on several threads.  (Lesson 04)
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include "needle/backend/cpu/threads.h"
 
 namespace needle {
 
@@ -18,13 +17,5 @@ template <class Body>
       n, grain, [](void* f, int64_t begin, int64_t end) { (*static_cast<Body*>(f))(begin, end); },
       &body);
 }
-
-/// How many pieces run_parallel can make now: 1 inside a running piece.
-int64_t max_pieces();
-
-/// At least `bytes` of 64-byte aligned memory of this thread; number `which` (0 to 5) of several, and
-/// inside a piece another than outside.
-/// It stays until the thread ends: kernels in a loop allocate nothing. Contents are undefined.
-void* scratch(int which, size_t bytes);
 
 }  // namespace needle

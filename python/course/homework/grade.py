@@ -189,7 +189,8 @@ class Grader:
                 places = {n: p for n, p in submission.places.items() if n in own}
                 return self.builder.package(self._bodies(submission, own), places, sanitized)
             except CompileError as error:
-                for fault in error.faults:
+                # Of a file that is compiled for several instruction sets, one fault says enough.
+                for fault in {fault.path: fault for fault in error.faults}.values():
                     for name in self._culprits(fault, submission, own):
                         broken[name] = self._sentence(fault)
                         own.discard(name)
