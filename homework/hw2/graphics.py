@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from course.homework.oracle import compare
+from course.homework.oracle import Difference, brief, compare
 
 Case = dict[str, Any]
 ORDERS = ["normal", "reversed", "shuffled"]
@@ -77,12 +77,12 @@ def copy_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield case_of("counters", x=numbers(rng, "int64", 32, 128), views=views)
 
 
-def judge_copy(case: Case, got: list[np.ndarray]) -> str:
+def judge_copy(case: Case, got: list[np.ndarray]) -> Difference | None:
     """A copy of the view; a warp writes neighbours, and reads what lies as closely as it can."""
     return (
         wrong(np.ascontiguousarray(seen(case)), got)
         or found(case, got)
-        or counted(case, got, seen(case).nbytes, seen(case).nbytes)
+        or said(counted(case, got, seen(case).nbytes, seen(case).nbytes), got)
     )
 
 
@@ -121,14 +121,14 @@ def argmax_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield argmax_case("counters", numbers(rng, "float32", 40, 256))
 
 
-def judge_argmax(case: Case, got: list[np.ndarray]) -> str:
+def judge_argmax(case: Case, got: list[np.ndarray]) -> Difference | None:
     """NumPy's rules. The lanes of a warp exchange registers: no shared memory, no barrier."""
     find = np.argmin if case["smallest"] else np.argmax
     expected = np.asarray(find(seen(case), case["axis"]), np.int64)
     return (
         wrong(expected, got)
         or found(case, got)
-        or counted(case, got, seen(case).nbytes, shared=0, barriers=0)
+        or said(counted(case, got, seen(case).nbytes, shared=0, barriers=0), got)
     )
 
 
@@ -162,7 +162,7 @@ def matmul_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield matmul_case(rng, "counters", 128, 128, 128, "float32", transposed=form)
 
 
-def judge_matmul(case: Case, got: list[np.ndarray]) -> str:
+def judge_matmul(case: Case, got: list[np.ndarray]) -> Difference | None:
     """What is read is used again: 16 times from memory, twice from shared memory, at least."""
     y = case["a"].astype(np.float64) @ case["b"].astype(np.float64)
     y = y.astype(np.float64 if case["dtype"] == "float64" else np.float32)
@@ -170,8 +170,8 @@ def judge_matmul(case: Case, got: list[np.ndarray]) -> str:
     return (
         wrong(y, got)
         or found(case, got)
-        or counted(case, got, work * item // 16, shared=1)
-        or read_again(case, got, work * item)
+        or said(counted(case, got, work * item // 16, shared=1), got)
+        or said(read_again(case, got, work * item), got)
     )
 
 
@@ -192,13 +192,13 @@ def transpose_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield case_of("counters", x=numbers(rng, dtype, 128, 192), views=[])
 
 
-def judge_transpose(case: Case, got: list[np.ndarray]) -> str:
+def judge_transpose(case: Case, got: list[np.ndarray]) -> Difference | None:
     """Neighbours are read and written together, each once, and no two lanes meet in a bank."""
     x = seen(case)
     return (
         wrong(np.ascontiguousarray(x.swapaxes(-1, -2)), got)
         or found(case, got)
-        or counted(case, got, x.nbytes, x.nbytes, shared=1)
+        or said(counted(case, got, x.nbytes, x.nbytes, shared=1), got)
     )
 
 
@@ -229,7 +229,7 @@ def softmax_cases(rng: np.random.Generator) -> Iterator[Case]:
             yield case_of("counters", x=numbers(rng, "float32", *shape), log=log, views=[])
 
 
-def judge_softmax(case: Case, got: list[np.ndarray]) -> str:
+def judge_softmax(case: Case, got: list[np.ndarray]) -> Difference | None:
     """A row that fits into registers is read once; a warp needs no barrier, a block few."""
     x = seen(case).astype(np.float64)
     with np.errstate(all="ignore"):
@@ -240,7 +240,7 @@ def judge_softmax(case: Case, got: list[np.ndarray]) -> str:
     return (
         wrong(y.astype(case["x"].dtype), got)
         or found(case, got)
-        or counted(case, got, case["x"].nbytes, case["x"].nbytes, barriers=barriers)
+        or said(counted(case, got, case["x"].nbytes, case["x"].nbytes, barriers=barriers), got)
     )
 
 
@@ -252,18 +252,20 @@ PLACES = ["global_reads", "global_writes", "shared_reads", "shared_writes", "glo
 SECTOR = 32  # bytes
 
 
-def wrong(expected: np.ndarray, got: list[np.ndarray]) -> str:
+def wrong(expected: np.ndarray, got: list[np.ndarray]) -> Difference | None:
     """How the values differ."""
-    difference = compare([expected], got[:1])
-    if difference is None:
-        return ""
-    return f"{difference.text}: expected {difference.expected}, got {difference.got}"
+    return compare([expected], got[:1])
 
 
-def found(case: Case, got: list[np.ndarray]) -> str:
-    """The first defect that the simulator found."""
+def found(case: Case, got: list[np.ndarray]) -> Difference | None:
+    """The defects that the simulator found."""
     text = bytes(got[1]).decode(errors="replace") if case["watch"] else ""
-    return f"the simulator, threads in {case['order']} order: {text}" if text else ""
+    return said(f"the simulator, threads in {case['order']} order: {text}" if text else "", got)
+
+
+def said(text: str, got: list[np.ndarray]) -> Difference | None:
+    """A sentence, with the values."""
+    return Difference(text, "", brief(got[:1])) if text else None
 
 
 def count(got: list[np.ndarray], place: str, what: str) -> int:

@@ -7,7 +7,7 @@ the help of other modules of its folder,
     EXPECT     f(args) -> list of arrays, or the class of the exception that is right;
                hidden/oracle.py may leave it to oracle.py
     TOLERANCE  optional: (rtol, atol)
-    JUDGE      optional: f(args, got) -> None, or a sentence on what is wrong
+    JUDGE      optional: f(args, got) -> None, or a sentence on what is wrong, or a Difference
 """
 
 import contextlib
@@ -148,6 +148,8 @@ class Oracle:
                 text = judge(case.args, got)
             except Exception as error:
                 text = f"the answer has another form than is asked for: {error}"
+            if isinstance(text, Difference):
+                return text
             return Difference(text, "", brief(got)) if text else None
         return compare(case.expected or [], got, tables["TOLERANCE"].get(question))
 
