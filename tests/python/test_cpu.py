@@ -36,20 +36,23 @@ def test_malformed_caches_are_refused(text: str) -> None:
     )
 
 
-def test_transposes_past_the_caches_agree_with_numpy() -> None:
+@pytest.mark.parametrize("caches", ["1K,2K,4K", "32K,1M,64M"])
+@pytest.mark.parametrize("isa", ndl.cpu.isas())
+def test_transposes_agree_with_numpy_within_and_past_the_caches(isa: str, caches: str) -> None:
     program = """import itertools, needle as ndl, numpy as np
 sides = [1, 15, 16, 130, 257, 1100]  # with and without whole tiles and blocks of them
 bad = []
-for m, n, dtype in itertools.product(sides, sides, ["float32", "float64", "int32", "int64"]):
-    x = np.arange(2 * m * n).reshape(2, m, n).astype(dtype)
+dtypes = ["float16", "float32", "float64", "int32", "int64"]
+for m, n, dtype in itertools.product(sides, sides, dtypes):
+    x = (np.arange(2 * m * n) % 2039).reshape(2, m, n).astype(dtype)
     got = ndl.tensor(x).transpose(1, 2).contiguous()
     if not np.array_equal(got.numpy(), x.transpose(0, 2, 1)): bad.append((m, n, dtype))
-print(ndl.cpu.caches().l3, bad)"""
-    env = dict(os.environ, NEEDLE_CACHES="1K,2K,4K")
+print(ndl.cpu.isa(), bad)"""
+    env = dict(os.environ, NEEDLE_CACHES=caches, NEEDLE_ISA=isa)
     done = subprocess.run(
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "4096 []"
+    assert done.stdout.strip() == f"{isa} []"
 
 
 WAYS = ["widened", "pairs", "tiles", "emulated-pairs", "emulated-tiles"]

@@ -106,20 +106,51 @@ int crossing_axis(const Walk<2>& w) {
 template <class T>
 inline constexpr int64_t kTile = int64_t{64 / sizeof(T)};
 
+/// Whether squares of T are turned over in registers.
+template <class T>
+inline constexpr bool kTurned = sizeof(T) > 1;
+
+/// turn_tile for numbers of two bytes: two that will be neighbours go as one float.
+[[gnu::always_inline]] inline void turn_pairs(const uint16_t* from, int64_t from_step, uint16_t* to,
+                                              int64_t to_step) {
+  constexpr int64_t w = kWidth<float>, side = kTile<uint16_t>;
+  for (int64_t j = 0; j < side; j += 2 * w) {
+    for (int64_t i = 0; i < side; i += w) {
+      Vec<float> square[w];
+#pragma GCC unroll 16
+      for (int64_t q = 0; q < w; ++q) {
+        const uint16_t* row = from + (j + 2 * q) * from_step + i;
+        alignas(64) uint32_t pairs[w];
+        for (int64_t k = 0; k < w; ++k) pairs[k] = row[k] | uint32_t{row[from_step + k]} << 16;
+        square[q] = Vec<float>::load_aligned(reinterpret_cast<const float*>(pairs));
+      }
+      transpose<float>(square);
+#pragma GCC unroll 16
+      for (int64_t k = 0; k < w; ++k) {
+        square[k].store_unaligned(reinterpret_cast<float*>(to + (i + k) * to_step + j));
+      }
+    }
+  }
+}
+
 /// to[i][j] = from[j][i] for a square of kTile x kTile, in blocks that fit into the registers. The
 /// lines of the side with the larger step are gone through at once: lines so far apart may share a
 /// place in the cache.
 template <class T>
 [[gnu::always_inline]] inline void turn_tile(const T* from, int64_t from_step, T* to,
                                              int64_t to_step) {
-  constexpr int64_t w = kWidth<T>;
-  for (int64_t block = 0; block < kTile<T> * kTile<T>; block += w * w) {
-    const int64_t slow = block / w / kTile<T> * w, fast = block / w % kTile<T>;
-    const int64_t i = from_step > to_step ? fast : slow, j = from_step > to_step ? slow : fast;
-    Vec<T> square[w];
-    load_columns<T>(from + j * from_step + i, from_step, w, square);
+  if constexpr (sizeof(T) == 2) {
+    turn_pairs(from, from_step, to, to_step);
+  } else {
+    constexpr int64_t w = kWidth<T>;
+    for (int64_t block = 0; block < kTile<T> * kTile<T>; block += w * w) {
+      const int64_t slow = block / w / kTile<T> * w, fast = block / w % kTile<T>;
+      const int64_t i = from_step > to_step ? fast : slow, j = from_step > to_step ? slow : fast;
+      Vec<T> square[w];
+      load_columns<T>(from + j * from_step + i, from_step, w, square);
 #pragma GCC unroll 16
-    for (int64_t k = 0; k < w; ++k) square[k].store_unaligned(to + (i + k) * to_step + j);
+      for (int64_t k = 0; k < w; ++k) square[k].store_unaligned(to + (i + k) * to_step + j);
+    }
   }
 }
 
@@ -153,7 +184,7 @@ void turn(int64_t m, int64_t n, const T* from, int64_t from_step, T* to, int64_t
       const int64_t rows = least(m - top, kTile<T>), columns = least(n - left, kTile<T>);
       const T* in = from + left * from_step + top;
       T* out = to + top * to_step + left;
-      if constexpr (std::is_floating_point_v<T>) {
+      if constexpr (kTurned<T>) {
         if (rows == kTile<T> && columns == kTile<T>) {
           turn_tile<T>(in, from_step, out, to_step);
           continue;
@@ -189,7 +220,7 @@ template <class T>
 void copy_tiles(const Walk<2>& w, int axis) {
   if (w.size == 0) return;
   const int last = w.ndim - 1;
-  const bool past = std::is_floating_point_v<T> && past_caches(w.size * int64_t{sizeof(T)});
+  const bool past = kTurned<T> && past_caches(w.size * int64_t{sizeof(T)});
   const int64_t rows = w.shape[axis], columns = w.shape[last];
   const int64_t tall = (past ? 64 : 1) * kTile<T>, wide = past ? kSide * kTile<T> : columns;
   const int64_t down = (rows + tall - 1) / tall, across = (columns + wide - 1) / wide;
@@ -209,7 +240,7 @@ void copy_tiles(const Walk<2>& w, int axis) {
       }
       T* to = reinterpret_cast<T*>(at[0]) + top * to_step + left;
       const T* from = reinterpret_cast<const T*>(at[1]) + left * from_step + top;
-      if constexpr (std::is_floating_point_v<T>) {
+      if constexpr (kTurned<T>) {
         if (past) {
           stream_turn(m, n, from, from_step, to, to_step);
           continue;
@@ -226,7 +257,8 @@ void copy_as(const View& x, const View& out) {
   if constexpr (std::is_same_v<To, From>) {
     // Integers go through the registers as floats: they are moved, not computed with.
     using Wide = std::conditional_t<sizeof(To) == 4, float, double>;
-    using T = std::conditional_t<sizeof(To) >= 4, Wide, To>;
+    using Narrow = std::conditional_t<sizeof(To) == 2, uint16_t, To>;
+    using T = std::conditional_t<sizeof(To) >= 4, Wide, Narrow>;
     if (const int axis = crossing_axis<T>(w); axis >= 0) return copy_tiles<T>(w, axis);
   }
   w.parallel_rows([](int64_t n, char* const* at, const int64_t* stride) {
