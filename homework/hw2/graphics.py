@@ -11,6 +11,8 @@ import numpy as np
 
 from course.homework.oracle import Difference, brief, compare
 
+from .processor import product_case
+
 Case = dict[str, Any]
 ORDERS = ["normal", "reversed", "shuffled"]
 SLACK = 1.1  # sectors may be so many times those that the data fill
@@ -138,12 +140,8 @@ def judge_argmax(case: Case, got: list[np.ndarray]) -> Difference | None:
 def matmul_case(
     rng: np.random.Generator, group: str, m: int, n: int, k: int, dtype: str, **more: Any
 ) -> Case:
-    """Two matrices. Of two bytes: small whole numbers, so that every sum is exact."""
-    if dtype in {"float32", "float64"}:
-        a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n)))
-    else:
-        a, b = (rng.integers(-1, 2, shape).astype(np.float32) for shape in ((m, k), (k, n)))
-    return case_of(group, a=a, b=b, dtype=dtype, transposed=(False, False)) | more
+    """Two matrices, as in part A."""
+    return product_case(rng, m, n, k, dtype) | case_of(group) | more
 
 
 def matmul_cases(rng: np.random.Generator) -> Iterator[Case]:
