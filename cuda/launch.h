@@ -67,7 +67,7 @@ namespace needle::cuda_sim {
 /// In a kernel, where nothing can be thrown: stops it, and the launch throws.
 [[noreturn]] inline void not_implemented(const char* region,
                                          sim::Place place = sim::Place::current()) {
-  sim::trap(place, str(region, " is not written yet").c_str());
+  sim::unwritten(region, place);
 }
 
 }  // namespace needle::cuda_sim

@@ -161,8 +161,12 @@ void* dynamic_shared() { return Machine::running()->dynamic_shared(); }
 
 long long clock() { return static_cast<long long>(Machine::running()->steps()); }
 
-void trap(Place place, const char* why) {
-  Machine::running()->fail(Kind::crash, place, str(why, " at ", text(location_of(place))));
+void trap(Place place) {
+  Machine::running()->fail(Kind::crash, place, str("__trap() at ", text(location_of(place))));
+}
+
+void unwritten(const char* region, Place place) {
+  Machine::running()->fail(Kind::crash, place, str(region, " is not written yet"));
 }
 
 }  // namespace needle::sim

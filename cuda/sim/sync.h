@@ -18,7 +18,8 @@ void fence();
 void* dynamic_shared();
 /// How many steps (basic blocks) this thread has taken.
 long long clock();
-/// Stops the kernel: `why`, and where.
-[[noreturn]] void trap(Place place, const char* why = "__trap()");
+[[noreturn]] void trap(Place place);
+/// Stops a kernel in which a homework region is not written yet.
+[[noreturn]] void unwritten(const char* region, Place place);
 
 }  // namespace needle::sim

@@ -14,6 +14,8 @@ from . import regions
 from .grade import JOBS, Grader, Outcome, Submission
 from .spec import Question
 
+UNWRITTEN = "is not written yet"  # what every starter says
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -75,6 +77,11 @@ def prove(grader: Grader, report: Callable[[str], None] = lambda _: None) -> Pro
     ran = _starter_run(grader, starters)
     proof.starter += _points(ran)
     proof.faults += [f"starter: {o.question.id} has {o.points} points" for o in ran if o.points]
+    proof.faults += [
+        f"starter: {o.question.id} does not say what is missing: {o.message}"
+        for o in ran
+        if UNWRITTEN not in o.message + (o.difference.got if o.difference else "")
+    ]
 
     with ThreadPoolExecutor(JOBS) as pool:
         alone = pool.map(lambda q: _alone(grader, q, starters, report), homework.questions)
