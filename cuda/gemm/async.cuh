@@ -5,6 +5,8 @@
 // The simulator copies at once, which is the earliest time at which a GPU may do it.
 #pragma once
 
+#include <cstdint>
+
 #include "cuda/launch.h"
 
 namespace needle::NEEDLE_GPU {

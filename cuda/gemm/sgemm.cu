@@ -9,7 +9,7 @@ namespace needle::NEEDLE_GPU {
 namespace sgemm {
 namespace {
 
-using Large = Cut<128, 128, 8, 64, 64, 4, 2, true>;
+using Large = Cut<128, 128, 8, 64, 64, 4, 2>;
 using Small = Cut<64, 64, 8, 64, 32, 4, 6>;
 
 /// Four neighbours of every line along the side can be copied at once.

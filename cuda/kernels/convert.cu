@@ -15,10 +15,13 @@ struct Convert {
     if constexpr (std::is_same_v<To, From>) {
       return x;
 #ifdef __CUDA_ARCH__
-    } else if constexpr (std::is_same_v<To, float16> && std::is_same_v<From, float>) {
+    } else if constexpr (is_half_v<To> && std::is_same_v<From, float>) {
       uint16_t bits;  // one instruction
-      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-      return float16::from_bits(bits);
+      if constexpr (std::is_same_v<To, float16>)
+        asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+      if constexpr (std::is_same_v<To, bfloat16>)
+        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+      return To::from_bits(bits);
     } else if constexpr (std::is_same_v<From, float16> && std::is_same_v<To, float>) {
       float value;
       asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x.bits));

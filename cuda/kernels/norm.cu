@@ -39,21 +39,26 @@ struct Moments {
     for (int i = 0; i < S::kItems; ++i) {
       if (x.place(begin, i) < n) sum += x.at[i], more += 1;
     }
-    const T centre = more > 0 ? sum / more : T(0);
+    if (more == 0) return;
+    const T centre = quotient(sum, more);
+    T around = 0;
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) {
       const T distance = x.place(begin, i) < n ? x.at[i] - centre : T(0);
-      square += distance * distance;
+      around += distance * distance;
     }
-    const T apart = centre - mean, all = count + more;
-    if (more == 0) return;
-    square += apart * apart * count * more / all;
-    mean += apart * more / all;
-    count = all;
+    if (count == 0) {  // most rows have but one chunk, and no time for further divisions
+      count = more, mean = centre, square = around;
+      return;
+    }
+    const T apart = centre - mean, part = quotient(more, count + more);
+    square += around + apart * apart * count * part;
+    mean += apart * part;
+    count += more;
   }
   /// What the threads of a row of n found, together.
   __device__ void join_row(int n) {
-    const T all = across_row(mean * count, T(0), Plus{}) / static_cast<T>(n);
+    const T all = quotient(across_row(mean * count, T(0), Plus{}), static_cast<T>(n));
     const T apart = mean - all;
     square = across_row(square + apart * apart * count, T(0), Plus{});
     mean = all;

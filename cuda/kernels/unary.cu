@@ -7,7 +7,7 @@ namespace {
 
 template <class T>
 __device__ T sigmoid(T x) {
-  return 1 / (1 + std::exp(-x));
+  return quotient(T(1), 1 + std::exp(-x));
 }
 
 /// Of N(0, 1), the part below x. (erfc keeps more digits where x is far below 0, and takes longer

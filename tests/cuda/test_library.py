@@ -75,6 +75,33 @@ def loops(sass: str) -> Iterator[list[str]]:
             yield lines[first : i + 1]
 
 
+def waits(loop: list[str]) -> int:
+    """How many of a loop's FFMA read two registers of one bank, odd or even, and wait a cycle for it.
+
+    What the instruction before read at the same place and marked `reuse` is still at hand.
+    """
+    count, at_hand = 0, ["", "", ""]
+    for line in loop:
+        found = re.search(r"FFMA R\d+, ([^;]*) ;", line)
+        operands = found[1].split(", ") if found else ["", "", ""]
+        names = [operand.removesuffix(".reuse") for operand in operands]
+        read = {new for new, old in zip(names, at_hand, strict=True) if found and new != old}
+        count += len(read) > len({int(name[1:]) % 2 for name in read})
+        at_hand = [name if name != x else "" for name, x in zip(names, operands, strict=True)]
+    return count
+
+
+def test_float32_products_seldom_wait_for_registers(tmp_path: Path) -> None:
+    """The order of the multiply-adds is chosen for this (cuda/gemm/sgemm.cuh)."""
+    cuobjdump("--extract-elf", "sm_90", folder=tmp_path)
+    [file] = [path for path in tmp_path.iterdir() if b"sgemm_kernel" in path.read_bytes()]
+    steps = [loop for loop in loops(cuobjdump("--dump-sass", file=file)) if len(loop) > 1000]
+    assert len(steps) == 4  # how either operand lies
+    for step in steps:
+        assert sum("FFMA" in line for line in step) == 1024
+        assert waits(step) < 128
+
+
 def test_products_use_the_tensor_cores_of_sm_90_and_do_not_wait_for_memory_between(
     tmp_path: Path,
 ) -> None:

@@ -38,7 +38,7 @@ parts=${PARTS:-checks times}
 [ "${parts#*checks}" = "$parts" ] || echo "--- checks"
 [ "${parts#*checks}" = "$parts" ] || for kernel in wgmma wgmma:256:1 wgmma:256:2 wgmma:128:1:16:8 wgmma:128:2:8:3 mma:1 mma:3 thin auto \
   simt simt:large simt:small simt:small:3 \
-  simt:{snake,plain,deep,wide,widesnake,tall,eight,eightsnake}; do
+  simt:{plain,deep,wide,tall,eight}; do
   timeout -k 2 20 "$program" check $kernel || echo "$kernel: exit $?"
 done
 
@@ -53,8 +53,8 @@ grid() {  # KERNELS TYPE "M N K" FORMS
 }
 
 {
-  grid "simt:large simt:snake simt:plain simt:deep simt:wide simt:widesnake simt:tall simt:eight \
-    simt:eightsnake" float32 "4096 4096 4096" "nn nt tn"
+  grid "simt:large simt:plain simt:deep simt:wide simt:tall simt:eight" float32 "4096 4096 4096" \
+    "nn nt tn"
   grid "simt:large simt:small" float32 "4096 4096 4096" tt
   grid simt float32 "8192 8192 8192" nn
 } | times "float32"

@@ -44,16 +44,13 @@ bool launch(const Problem& p) {
 
 bool run_variant(const std::string& name, const Problem& p) {
   if (p.in != DType::float32) return false;
-  // Rows, columns, k of a block; rows and columns of a warp; stages; blocks at once; sums column by
-  // column; operands fetched ahead.
-  if (name == "snake") return launch<Cut<128, 128, 8, 64, 64, 4, 2, true>>(p);
-  if (name == "plain") return launch<Cut<128, 128, 8, 64, 64, 4, 2, true, false>>(p);
+  // Rows, columns, k of a block; rows and columns of a warp; stages; blocks at once; operands fetched
+  // ahead.
+  if (name == "plain") return launch<Cut<128, 128, 8, 64, 64, 4, 2, false>>(p);
   if (name == "deep") return launch<Cut<128, 128, 16, 64, 64, 3, 2>>(p);
   if (name == "wide") return launch<Cut<128, 256, 8, 64, 64, 4, 1>>(p);
-  if (name == "widesnake") return launch<Cut<128, 256, 8, 64, 64, 4, 1, true>>(p);
   if (name == "tall") return launch<Cut<256, 128, 8, 64, 64, 4, 1>>(p);
-  if (name == "eight") return launch<Cut<128, 128, 8, 64, 32, 4, 2, false, false>>(p);
-  if (name == "eightsnake") return launch<Cut<128, 128, 8, 64, 32, 4, 2, true, false>>(p);
+  if (name == "eight") return launch<Cut<128, 128, 8, 64, 32, 4, 2, false>>(p);
   return false;
 }
 
