@@ -37,6 +37,8 @@ View row_view(const View& x, int leading, int64_t index) {
   return row;
 }
 
+constexpr int64_t kFetched = 8192;  // bytes of the next row that are asked for
+
 /// Tables of single elements: a row is not worth a view of its own.
 template <class T>
 void gather_elements(const View& table, const View& index, const View& out) {
@@ -65,13 +67,19 @@ template <class T>
 void add_rows(const View& index, const View& x, const View& table, int64_t begin, int64_t end) {
   const int leading = index.ndim();
   const bool direct = rows_compact(x, leading) && rows_compact(table, 1);
-  for (int64_t i = 0; i < index.size(); ++i) {
+  const int64_t last = index.size() - 1;
+  for (int64_t i = 0; i <= last; ++i) {
     const int64_t row = element<int64_t>(index, i);
     if (direct) {
       const T* from = x.as<T>() + row_offset(x, leading, i) + begin;
-      T* to = table.as<T>() + row * table.strides[0] + begin;
-      vectors<T>(end - begin,
-                 [&](auto load, auto store) { store(to, load(to, T(0)) + load(from, T(0))); });
+      const auto sum = [&](int64_t row) { return table.as<T>() + row * table.strides[0] + begin; };
+      T* to = sum(row);
+      // No one can guess which row comes next.
+      const T* next = sum(element<int64_t>(index, least(i + 1, last)));
+      vectors<T>(end - begin, [&](auto load, auto store) {
+        load.fetch(next);
+        store(to, load(to, T(0)) + load(from, T(0)));
+      });
     } else {
       const View from = row_view(x, leading, i), to = row_view(table, 1, row);
       for (int64_t j = begin; j < end; ++j) element<T>(to, j) += element<T>(from, j);
@@ -120,14 +128,17 @@ void gather(const View& table, const View& index, const View& out) {
   const int leading = index.ndim();
   const bool direct = rows_compact(table, 1) && rows_compact(out, leading);
   const int64_t width = out.size() / index.size();
-  const int64_t item = size_of(table.dtype);
+  const int64_t item = size_of(table.dtype), bytes = width * item;
+  const auto row_of = [&](int64_t row) { return table.as<char>() + row * table.strides[0] * item; };
   parallel_for(index.size(), row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = element<int64_t>(index, i);
       if (direct) {
-        std::memcpy(out.as<char>() + row_offset(out, leading, i) * item,
-                    table.as<char>() + row * table.strides[0] * item,
-                    static_cast<size_t>(width * item));
+        // No one can guess which row comes next: it is asked for now.
+        const char* next = row_of(element<int64_t>(index, least(i + 1, end - 1)));
+        for (int64_t at = 0; at < least(bytes, kFetched); at += 64) __builtin_prefetch(next + at);
+        std::memcpy(out.as<char>() + row_offset(out, leading, i) * item, row_of(row),
+                    static_cast<size_t>(bytes));
       } else {
         copy(row_view(table, 1, row), row_view(out, leading, i));
       }

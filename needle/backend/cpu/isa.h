@@ -78,6 +78,15 @@ template <class T>
 #endif
 }
 
+/// x * 2^k for a whole k up to 127. Below 2^-126: 0 where the CPU has no instruction for this.
+[[gnu::always_inline]] inline Vec<float> times_power(Vec<float> x, Vec<float> k) {
+#ifdef __AVX512F__  // xsimd 8.1 turns k into integers and back
+  return _mm512_scalef_ps(x, k);
+#else
+  return xsimd::ldexp(x, xsimd::to_int(xsimd::max(k, Vec<float>(-127))));
+#endif
+}
+
 template <class T>
 [[gnu::always_inline]] inline T hsum(Vec<T> v) {
 #if XSIMD_VERSION_MAJOR >= 9
@@ -124,20 +133,39 @@ template <class T, class S>
   }
 }
 
-/// body(offset, load, store) over [0, n) in vectors; the last, partial one included. `load(p, rest)`
-/// reads a vector at p + offset, `store(p, v)` writes one.
+/// What `vectors` gives to its body, at offset i: load(p, rest) reads the vector at p + i, and
+/// load.fetch(p) begins to bring it from memory, for later.
+template <class T>
+struct LoadAt {
+  int64_t i;
+  [[gnu::always_inline]] Vec<T> operator()(const T* p, T /*rest*/) const {
+    return Vec<T>::load_unaligned(p + i);
+  }
+  [[gnu::always_inline]] void fetch(const T* p) const { __builtin_prefetch(p + i); }
+};
+
+/// The same for the last `count` elements; the other lanes are `rest`.
+template <class T>
+struct LoadPart {
+  int64_t i, count;
+  [[gnu::always_inline]] Vec<T> operator()(const T* p, T rest) const {
+    return load_part<T>(p + i, count, rest);
+  }
+  [[gnu::always_inline]] void fetch(const T* p) const { __builtin_prefetch(p + i); }
+};
+
+/// body(load, store) over [0, n) in vectors; the last, partial one included. `load` is one of the two
+/// above, `store(p, v)` writes a vector at the same offset.
 /// A body that computes an exponential or more needs [[gnu::always_inline]]: it is called in two
 /// places, and the compiler does not copy a long one of its own accord.
 template <class T, class Body>
 [[gnu::always_inline]] inline void vectors(int64_t n, Body&& body) {
   int64_t i = 0;
   for (; i + kWidth<T> <= n; i += kWidth<T>) {
-    body([&](const T* p, T) { return Vec<T>::load_unaligned(p + i); },
-         [&](T* p, Vec<T> v) { v.store_unaligned(p + i); });
+    body(LoadAt<T>{i}, [&](T* p, Vec<T> v) { v.store_unaligned(p + i); });
   }
   if (i < n) {
-    body([&](const T* p, T rest) { return load_part<T>(p + i, n - i, rest); },
-         [&](T* p, Vec<T> v) { store_part<T>(p + i, n - i, v); });
+    body(LoadPart<T>{i, n - i}, [&](T* p, Vec<T> v) { store_part<T>(p + i, n - i, v); });
   }
 }
 

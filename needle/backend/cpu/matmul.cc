@@ -1,5 +1,5 @@
 // matmul: batches and threads.  (Lesson 04)
-#include "needle/backend/cpu/panels.h"
+#include "needle/backend/cpu/gemm.h"
 #include "needle/backend/cpu/rows.h"
 
 namespace needle::NEEDLE_ISA {
@@ -13,21 +13,7 @@ void multiply(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<const S
     if (thin<T>(m, n, k, a, b, c)) return;
     if (thin<T>(n, m, k, transposed(b), transposed(a), transposed(c))) return;
   }
-  // Threads share the longer side of C, in whole tiles; each packs what it needs itself.
-  const int64_t tile = m >= n ? kRows : kColumns<T>;
-  const int64_t side = m >= n ? m : n;
-  const int64_t tiles = (side + tile - 1) / tile;
-  const int64_t tile_flops = 2 * m * n * k / tiles + 1;
-  parallel_for(tiles, 1 + kFlopsPerThread / tile_flops, [&](int64_t first, int64_t last) {
-    const int64_t begin = first * tile, end = least(last * tile, side);
-    if (m >= n) {
-      gemm<T, S>(end - begin, n, k, {a.data + begin * a.row, a.row, a.column}, b,
-                 {c.data + begin * c.row, c.row, 1}, false);
-    } else {
-      gemm<T, S>(m, end - begin, k, a, {b.data + begin * b.column, b.row, b.column},
-                 {c.data + begin, c.row, 1}, false);
-    }
-  });
+  gemm<T, S>(m, n, k, a, b, c, false, true);
 }
 
 template <class T, class S>

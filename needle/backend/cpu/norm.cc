@@ -32,14 +32,15 @@ void norm_rows(Norm kind, double eps, const View& x, const View& weight, const V
           kind == Norm::layer ? static_cast<T>(row_sum<T>(in, n) / static_cast<double>(n)) : T(0);
       // Two passes: the sum of squares about the mean cannot cancel.
       const Vec<T> c(centre);
+      const T* next = from.after(r, end);
       const double squares = sum_over<T>(n, [&](auto load, Vec<T> sum) {
+        load.fetch(next);
         const Vec<T> d = load(in, centre) - c;
         return fma<T>(d, d, sum);
       });
       const double variance = squares / static_cast<double>(n);
       const T scale = static_cast<T>(1 / std::sqrt(variance + eps));
       const Vec<T> s(scale);
-      if (r + 1 < end) from.fetch(r + 1);
       vectors<T>(n, [&](auto load, auto store) {
         store(y, fma<T>((load(in, T(0)) - c) * s, load(w, T(0)), load(b, T(0))));
       });
@@ -73,7 +74,8 @@ void norm_backward_rows(Norm kind, const View& x, const View& weight, const View
     for (int64_t group = first; group < last; ++group) {
       T* dw = partial + 2 * group * n;
       T* db = dw + n;
-      for (int64_t r = rows * group / groups; r < rows * (group + 1) / groups; ++r) {
+      const int64_t begin = rows * group / groups, end = rows * (group + 1) / groups;
+      for (int64_t r = begin; r < end; ++r) {
         const T* in = xs.read(r, buffer[0]);
         const T* g = dys.read(r, buffer[1]);
         T* out = dxs.write(r, buffer[2]);
@@ -93,7 +95,10 @@ void norm_backward_rows(Norm kind, const View& x, const View& weight, const View
         const T inverse = T(1) / static_cast<T>(n);
         const Vec<T> mean_gx(hsum<T>(sum_gx) * inverse);
         const Vec<T> mean_g(kind == Norm::layer ? hsum<T>(sum_g) * inverse : T(0));
+        const T *next = xs.after(r, end), *next_g = dys.after(r, end);
         vectors<T>(n, [&](auto load, auto store) {
+          load.fetch(next);
+          load.fetch(next_g);
           const Vec<T> xhat = (load(in, T(0)) - c) * s;
           store(out, s * (load(g, T(0)) * load(w, T(0)) - mean_gx * xhat - mean_g));
         });

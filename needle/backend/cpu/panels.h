@@ -49,6 +49,23 @@ template <class T, int64_t depth, class S>
   }
 }
 
+/// Panels of `width` compact columns of a matrix (k, n), n in whole panels: a few rows at a time, over
+/// all panels, so that memory is read as streams.
+template <class T, int64_t depth, int64_t width, class S>
+void pack_streams(int64_t n, int64_t k, const S* from, int64_t row, T* out, int64_t panel) {
+  constexpr int64_t kStreams = 8;
+  const int64_t steps = k / depth;
+  for (int64_t p = 0; p < steps; p += kStreams) {
+    const int64_t end = least(steps, p + kStreams);
+    for (int64_t j = 0; j < n; j += width) {
+      for (int64_t q = p; q < end; ++q) {
+        pack_row<T, depth>(out + j / width * panel + q * width, from + depth * q * row + j, row,
+                           width);
+      }
+    }
+  }
+}
+
 /// w steps of a panel of A, for which w elements of kRows rows are turned over in registers. The
 /// lanes behind the last row are overwritten by what is stored next.
 template <class T, int64_t depth, class S>
@@ -71,7 +88,13 @@ template <class T, int64_t depth, class S>
 template <class T, int64_t depth, class S>
 void pack_a(int64_t m, int64_t k, Matrix<const S> a, T* out) {
   const int64_t steps = (k + depth - 1) / depth, whole = k / depth;
-  for (int64_t i = 0; i < m; i += kRows, out += kRows * steps) {
+  int64_t i = 0;
+  if (a.row == 1 && k % depth == 0) {
+    i = m / kRows * kRows;
+    pack_streams<T, depth, kRows>(i, k, a.data, a.column, out, kRows * steps);
+    out += i * steps;
+  }
+  for (; i < m; i += kRows, out += kRows * steps) {
     const int64_t rows = least(kRows, m - i);
     const S* from = a.data + i * a.row;
     const int64_t step = depth * a.column;
@@ -79,10 +102,6 @@ void pack_a(int64_t m, int64_t k, Matrix<const S> a, T* out) {
     if (rows == kRows && a.column == 1) {
       for (; p + kWidth<T> <= whole; p += kWidth<T>) {
         pack_rows<T, depth>(from + p * step, a.row, out + p * kRows);
-      }
-    } else if (rows == kRows && a.row == 1) {
-      for (; p < whole; ++p) {
-        pack_row<T, depth>(out + p * kRows, from + p * step, a.column, kRows);
       }
     }
     for (; p < steps; ++p) {
@@ -123,28 +142,62 @@ void pack_columns(int64_t columns, int64_t k, Matrix<const S> b, T* out) {
 /// Panels of `width` columns of B (k, n), k-major, `panel` elements apart.
 template <class T, int64_t depth, int64_t width, class S>
 void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out, int64_t panel) {
-  const int64_t steps = (k + depth - 1) / depth;
   int64_t j = 0;
   if (b.column == 1 && k % depth == 0) {
-    // A few rows of B at a time, over all panels: memory is read as streams.
-    constexpr int64_t kStreams = 8;
-    const int64_t whole = n / width * width;
-    for (int64_t p = 0; p < steps; p += kStreams) {
-      const int64_t end = least(steps, p + kStreams);
-      for (j = 0; j < whole; j += width) {
-        for (int64_t q = p; q < end; ++q) {
-          pack_row<T, depth>(out + j / width * panel + q * width, b.data + depth * q * b.row + j,
-                             b.row, width);
-        }
-      }
-    }
-    j = whole;
+    j = n / width * width;
+    pack_streams<T, depth, width>(j, k, b.data, b.row, out, panel);
   }
   for (; j < n; j += width) {
     pack_columns<T, depth, width, S>(
         least(width, n - j), k, {b.data + j * b.column, b.row, b.column}, out + j / width * panel);
   }
 }
+
+/// How a product C (m, n) += A B, k deep, is shared among threads: each does its part of C's longer side,
+/// whole tiles of `height` rows or `width` columns, and packs what that needs of A. What it needs of B
+/// may be all of it: a large one they pack together before; for a small one it takes longer to wake them
+/// twice. Without `threads`, one does all.
+class Shares {
+ public:
+  Shares(int64_t m, int64_t n, int64_t k, int64_t height, int64_t width, bool threads)
+      : m_(m), n_(n), k_(k), height_(height), width_(width), threads_(threads) {}
+
+  /// Whether B is packed by of_b() before of_c(), or in it by every thread for itself.
+  bool together() const { return !threads_ || n_ * k_ >= kTogether; }
+
+  /// pack(begin, end) over B's columns.
+  template <class Pack>
+  [[gnu::always_inline]] void of_b(Pack&& pack) const {
+    divide(n_, width_, 1 + kElements / (width_ * k_), pack);
+  }
+  /// multiply(top, bottom, begin, end) over C's rows and columns.
+  template <class Multiply>
+  [[gnu::always_inline]] void of_c(Multiply&& multiply) const {
+    const bool down = m_ >= n_;
+    const int64_t side = down ? m_ : n_, tile = down ? height_ : width_;
+    const int64_t tile_steps = tile * (down ? n_ : m_) * k_;
+    divide(side, tile, 1 + kSteps / (tile_steps + 1), [&](int64_t from, int64_t to) {
+      down ? multiply(from, to, int64_t{0}, n_) : multiply(int64_t{0}, m_, from, to);
+    });
+  }
+
+ private:
+  // What is worth a thread: elements to pack, multiply-adds.
+  static constexpr int64_t kElements = 16384, kSteps = 250000;
+  static constexpr int64_t kTogether = 1 << 21;
+
+  /// body(from, to) over [0, side), in whole tiles.
+  template <class Body>
+  [[gnu::always_inline]] void divide(int64_t side, int64_t tile, int64_t grain, Body&& body) const {
+    if (!threads_) return body(int64_t{0}, side);
+    parallel_for((side + tile - 1) / tile, grain, [&](int64_t first, int64_t last) {
+      body(first * tile, least(last * tile, side));
+    });
+  }
+
+  int64_t m_, n_, k_, height_, width_;
+  bool threads_;
+};
 
 inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 

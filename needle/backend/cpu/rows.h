@@ -19,6 +19,7 @@ class Rows {
     for (int axis = 0; axis < view.ndim() - 1; ++axis) count_ *= view.shape[axis];
     direct_ = stride_ == 1 || n_ <= 1;
     streams_ = direct_ && streams(count_ * n_ * int64_t{sizeof(T)});
+    fetches_ = direct_ && n_ * int64_t{sizeof(T)} <= caches().l2 / 8;
   }
 
   int64_t count() const { return count_; }
@@ -30,12 +31,10 @@ class Rows {
     for (int64_t i = 0; i < n_; ++i) buffer[i] = from[i * stride_];
     return buffer;
   }
-  /// Begins to bring a row from memory, before the last pass over the row in front of it: that one
-  /// reads from the cache, and memory would stand idle.
-  [[gnu::always_inline]] void fetch(int64_t row) const {
-    const char* from = reinterpret_cast<const char*>(at(row));
-    for (int64_t i = 0; direct_ && i < n_ * int64_t{sizeof(T)}; i += 64)
-      __builtin_prefetch(from + i);
+  /// What to fetch (see isa.h) while a pass over row `row` reads it from the cache and memory would
+  /// stand idle: the next row, if there is one before `end`, and it is short enough to wait there.
+  [[gnu::always_inline]] const T* after(int64_t row, int64_t end) const {
+    return at(fetches_ && row + 1 < end ? row + 1 : row);
   }
   /// Where to write the row; call finish() afterwards.
   [[gnu::always_inline]] T* write(int64_t row, T* buffer) const {
@@ -64,6 +63,7 @@ class Rows {
   int64_t count_;
   bool direct_;
   bool streams_;
+  bool fetches_;
 };
 
 /// Element i (row-major order) of a view of any rank.
@@ -118,15 +118,6 @@ class RowBuffers {
   T* data_;
 };
 
-/// load(p, rest) at offset i, as `vectors` gives it to its body.
-template <class T>
-struct LoadAt {
-  int64_t i;
-  [[gnu::always_inline]] Vec<T> operator()(const T* p, T /*rest*/) const {
-    return Vec<T>::load_unaligned(p + i);
-  }
-};
-
 /// Folds n elements into four vectors: element i in steps of four vectors into a, b, c, d, so that
 /// no addition waits for the one before. add(load, sum) returns the new sum.
 template <class T, class Sum, class Add>
@@ -140,9 +131,8 @@ template <class T, class Sum, class Add>
     c = add(LoadAt<T>{i + 2 * w}, c);
     d = add(LoadAt<T>{i + 3 * w}, d);
   }
-  vectors<T>(end - i, [&](auto load, auto) {
-    a = add([&](const T* p, T rest) { return load(p + i, rest); }, a);
-  });
+  for (; i + w <= end; i += w) a = add(LoadAt<T>{i}, a);
+  if (i < end) a = add(LoadPart<T>{i, end - i}, a);
 }
 
 /// The largest of n elements; NaN if one is NaN.

@@ -7,12 +7,14 @@
 namespace needle::NEEDLE_ISA {
 namespace {
 
-/// y = exp(x - largest); returns the sum.
+/// y = exp(x - largest); returns the sum. Meanwhile fetches the row at `next`.
 template <class T>
-[[gnu::always_inline]] inline double exp_row(const T* x, T* y, int64_t n, T largest) {
+[[gnu::always_inline]] inline double exp_row(const T* x, T* y, int64_t n, T largest,
+                                             const T* next) {
   Vec<T> sum(T(0));
   const Vec<T> shift(largest);
   vectors<T>(n, [&] [[gnu::always_inline]] (auto load, auto store) {
+    load.fetch(next);
     const Vec<T> e = xsimd::exp(load(x, -std::numeric_limits<T>::infinity()) - shift);
     store(y, e);
     sum += e;
@@ -39,15 +41,15 @@ void softmax_rows(bool log, const View& x, const View& out) {
       T* y = to.write(r, buffer[1]);
       // softmax of a row of -inf is 0 / 0 = NaN, as in the reference: no largest, no shift.
       const T largest = row_max<T>(in, n);
-      if (r + 1 < end) from.fetch(r + 1);
+      const T* next = from.after(r, end);
       if (log) {
-        const double sum = exp_row<T>(in, buffer[2], n, largest);
+        const double sum = exp_row<T>(in, buffer[2], n, largest, next);
         const Vec<T> shift(largest);
         const Vec<T> log_sum(static_cast<T>(std::log(sum)));
         // In this order: the first difference is exact where it matters, near the largest element.
         vectors<T>(n, [&](auto load, auto store) { store(y, load(in, T(0)) - shift - log_sum); });
       } else {
-        const double sum = exp_row<T>(in, y, n, largest);
+        const double sum = exp_row<T>(in, y, n, largest, next);
         const Vec<T> scale(static_cast<T>(1 / sum));
         vectors<T>(n, [&](auto load, auto store) { store(y, load(y, T(0)) * scale); });
       }
@@ -70,7 +72,10 @@ void softmax_backward_rows(bool log, const View& y, const View& dy, const View& 
       T* out = dxs.write(r, buffer[2]);
       const double sum = log ? row_sum<T>(g, n) : row_dot<T>(g, p, n);
       const Vec<T> s(static_cast<T>(sum));
+      const T *next = ys.after(r, end), *next_g = dys.after(r, end);
       vectors<T>(n, [&](auto load, auto store) {
+        load.fetch(next);
+        load.fetch(next_g);
         const Vec<T> pi = load(p, T(0));
         const Vec<T> gi = load(g, T(0));
         store(out, log ? gi - xsimd::exp(pi) * s : pi * (gi - s));
@@ -91,7 +96,7 @@ void cross_entropy_rows(const View& logits, const View& labels, const View& loss
     for (int64_t r = begin; r < end; ++r) {
       const T* x = rows.read(r, buffer[0]);
       const T largest = shift_of<T>(x, n);
-      const double sum = exp_row<T>(x, buffer[1], n, largest);
+      const double sum = exp_row<T>(x, buffer[1], n, largest, rows.after(r, end));
       const double log_sum = static_cast<double>(largest) + std::log(sum);
       const int64_t label = element<int64_t>(labels, r);
       element<T>(lse, r) = static_cast<T>(log_sum);

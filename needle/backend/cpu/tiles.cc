@@ -155,20 +155,44 @@ void pack_pairs(int64_t m, int64_t k, Matrix<const bfloat16> a, float* out, int6
   }
 }
 
+/// C (m, n) (+)= A B from panels of kSide, `steps` pairs of k long.
+template <class Unit>
+void multiply_panels(Unit& unit, int64_t m, int64_t n, int64_t steps, const float* a,
+                     const float* b, Matrix<float> c, bool accumulate) {
+  for (int64_t j = 0; j < n; j += kSide) {
+    for (int64_t i = 0; i < m; i += kSide) {
+      const float *a_panel = a + i * steps, *b_panel = b + j * steps;
+      float* out = c.data + i * c.row + j;
+      const int64_t high = least(kSide, m - i), wide = least(kSide, n - j);
+      if (high == kSide && wide == kSide) {
+        square(unit, steps, a_panel, b_panel, out, c.row, accumulate);
+        continue;
+      }
+      alignas(64) float aside[kSide * kSide];
+      square(unit, steps, a_panel, b_panel, aside, kSide, false);
+      for (int64_t r = 0; r < high; ++r) {
+        for (int64_t s = 0; s < wide; ++s) {
+          float& element = out[r * c.row + s];
+          element = accumulate ? element + aside[r * kSide + s] : aside[r * kSide + s];
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 template <bool native>
 void multiply_tiles(int64_t m, int64_t n, int64_t k, Matrix<const bfloat16> a,
-                    Matrix<const bfloat16> b, Matrix<float> c, bool accumulate) {
+                    Matrix<const bfloat16> b, Matrix<float> c, bool accumulate, bool threads) {
   // Blocks: a panel of B in L1, a block of A in half of L2, one of B in a quarter of L3.
   const Caches& cache = caches();
   const int64_t depth = 2 * even_piece((k + 1) / 2, cache.l1 * 3 / 4 / kRowBytes, kTileFloats);
   const int64_t block_m = even_piece(m, cache.l2 / 2 / (2 * depth), kSide);
   const int64_t block_n = even_piece(n, cache.l3 / 4 / (2 * depth), kSide);
   const auto bytes = [&](int64_t rows) { return static_cast<size_t>(2 * depth * rows); };
-  float* packed_b = static_cast<float*>(scratch(0, bytes(block_n)));
-  float* packed_a = static_cast<float*>(scratch(1, bytes(block_m)));
-  TileUnit<native> unit;
+  const auto room_for_b = [&] { return static_cast<float*>(scratch(0, bytes(block_n))); };
+  float* const shared_b = room_for_b();
 
   for (int64_t left = 0; left < n; left += block_n) {
     const int64_t columns = least(block_n, n - left);
@@ -176,47 +200,41 @@ void multiply_tiles(int64_t m, int64_t n, int64_t k, Matrix<const bfloat16> a,
       const int64_t some = least(depth, k - p);
       const int64_t filled = (some + 1) / 2, steps = round_up(filled, kTileFloats);
       const int64_t panel = steps * kSide;
-      pack_b<float, 2, kSide, bfloat16>(
-          columns, some, {b.data + p * b.row + left * b.column, b.row, b.column}, packed_b, panel);
-      for (int64_t j = 0; j < columns; j += kSide) {
-        std::memset(packed_b + j / kSide * panel + filled * kSide, 0,
-                    static_cast<size_t>((steps - filled) * kRowBytes));
-      }
-      for (int64_t top = 0; top < m; top += block_m) {
-        const int64_t rows = least(block_m, m - top);
-        pack_pairs(rows, some, {a.data + top * a.row + p * a.column, a.row, a.column}, packed_a,
-                   steps);
-        const bool add = accumulate || p > 0;
-        for (int64_t j = 0; j < columns; j += kSide) {
-          for (int64_t i = 0; i < rows; i += kSide) {
-            const float* a_panel = packed_a + i * steps;
-            const float* b_panel = packed_b + j / kSide * panel;
-            float* out = c.data + (top + i) * c.row + left + j;
-            const int64_t high = least(kSide, rows - i), wide = least(kSide, columns - j);
-            if (high == kSide && wide == kSide) {
-              square(unit, steps, a_panel, b_panel, out, c.row, add);
-              continue;
-            }
-            alignas(64) float aside[kSide * kSide];
-            square(unit, steps, a_panel, b_panel, aside, kSide, false);
-            for (int64_t r = 0; r < high; ++r) {
-              for (int64_t s = 0; s < wide; ++s) {
-                float& element = out[r * c.row + s];
-                element = add ? element + aside[r * kSide + s] : aside[r * kSide + s];
-              }
-            }
-          }
+      const Shares shares(m, columns, some, kSide, kSide, threads);
+      const auto pack_some_b = [&](int64_t begin, int64_t end, float* packed_b) {
+        const Matrix<const bfloat16> from{b.data + p * b.row + (left + begin) * b.column, b.row,
+                                          b.column};
+        pack_b<float, 2, kSide, bfloat16>(end - begin, some, from, packed_b + begin * steps, panel);
+        for (int64_t j = begin; j < end; j += kSide) {
+          std::memset(packed_b + j * steps + filled * kSide, 0,
+                      static_cast<size_t>((steps - filled) * kRowBytes));
         }
+      };
+      if (shares.together()) {
+        shares.of_b([&](int64_t begin, int64_t end) { pack_some_b(begin, end, shared_b); });
       }
+      shares.of_c([&](int64_t top, int64_t bottom, int64_t begin, int64_t end) {
+        float* packed_b = shared_b;
+        if (!shares.together()) pack_some_b(begin, end, packed_b = room_for_b());
+        TileUnit<native> unit;
+        float* packed_a = static_cast<float*>(scratch(1, bytes(block_m)));
+        for (int64_t i = top; i < bottom; i += block_m) {
+          const int64_t rows = least(block_m, bottom - i);
+          pack_pairs(rows, some, {a.data + i * a.row + p * a.column, a.row, a.column}, packed_a,
+                     steps);
+          multiply_panels(unit, rows, end - begin, steps, packed_a, packed_b + begin * steps,
+                          {c.data + i * c.row + left + begin, c.row, 1}, accumulate || p > 0);
+        }
+      });
     }
   }
 }
 
 #ifdef __AVX512F__
 template void multiply_tiles<true>(int64_t, int64_t, int64_t, Matrix<const bfloat16>,
-                                   Matrix<const bfloat16>, Matrix<float>, bool);
+                                   Matrix<const bfloat16>, Matrix<float>, bool, bool);
 #endif
 template void multiply_tiles<false>(int64_t, int64_t, int64_t, Matrix<const bfloat16>,
-                                    Matrix<const bfloat16>, Matrix<float>, bool);
+                                    Matrix<const bfloat16>, Matrix<float>, bool, bool);
 
 }  // namespace needle::NEEDLE_ISA
