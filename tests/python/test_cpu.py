@@ -122,3 +122,22 @@ def test_a_loop_is_cut_into_pieces_for_the_threads(threads: int) -> None:
             )
     finally:
         ndl.set_num_threads(before)
+
+
+@pytest.mark.parametrize("isa", ndl.cpu.isas())
+def test_threads_that_pack_an_operand_together_compute_what_one_does(isa: str) -> None:
+    program = """import needle as ndl, numpy as np
+rng = np.random.default_rng(0)
+normal = lambda *shape: rng.standard_normal(shape, dtype="float32")
+for m, k, n in [(70, 1000, 2100), (2300, 1000, 2100)]:
+    a, b = normal(m, k), normal(k, n)
+    found = []
+    for threads in (1, 2, 3):
+        ndl.set_num_threads(threads)
+        found.append((ndl.tensor(a) @ ndl.tensor(b)).numpy())
+    print(np.abs(found[0] - a @ b).max() < 1e-3, *(np.array_equal(found[0], x) for x in found[1:]))"""
+    env = dict(os.environ, NEEDLE_CACHES="32K,1M,64M", NEEDLE_ISA=isa)  # room for so large a B
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True"] * 6

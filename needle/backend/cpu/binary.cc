@@ -36,9 +36,10 @@ bool with_number(const Walk<3>& w) {
   const int last = w.ndim - 1;
   const int64_t a = w.stride[1][last], b = w.stride[2][last];
   const bool rows = w.stride[0][last] == item && a + b == item && a * b == 0;
-  if (!rows || streams(w.size * item)) return false;
-  const auto row = [](int64_t n, char* const* at, const int64_t* stride) {
-    T* y = reinterpret_cast<T*>(at[0]);
+  if (!rows) return false;
+  const bool past = past_caches(w.size * item);
+  const auto row = [past](int64_t n, char* const* at, const int64_t* stride) {
+    const Out<T> y = out_at(reinterpret_cast<T*>(at[0]), past);
     const T *p = reinterpret_cast<const T*>(at[1]), *q = reinterpret_cast<const T*>(at[2]);
     if (stride[1] == 0) {
       const Vec<T> same(*p);
@@ -54,7 +55,7 @@ bool with_number(const Walk<3>& w) {
 
 template <Binary op, class T>
 void binary_as(const View& a, const View& b, const View& out) {
-  const Piece<T, T> piece = [](int64_t n, T* y, const T* const* in) {
+  const Piece<T, T> piece = [](int64_t n, Out<T> y, const T* const* in) {
     if constexpr (op == Binary::pow) {
       for (int64_t i = 0; i < n; ++i) y[i] = std::pow(in[0][i], in[1][i]);
     } else if constexpr (std::is_floating_point_v<T>) {
@@ -76,7 +77,7 @@ void binary_as(const View& a, const View& b, const View& out) {
   // For few elements it takes longer to plan the walk than to walk.
   if (out.size() <= kFew && a.is_contiguous() && b.is_contiguous() && out.is_contiguous()) {
     const T* const in[] = {a.as<T>(), b.as<T>()};
-    return piece(out.size(), out.as<T>(), in);
+    return piece(out.size(), {out.as<T>()}, in);
   }
   const auto w = walk(out, a, b);
   if constexpr (std::is_floating_point_v<T> && op != Binary::pow) {
@@ -104,7 +105,7 @@ void binary_typed(Binary op, const View& a, const View& b, const View& out) {
 
 template <Compare op, class T>
 void compare_as(const View& a, const View& b, const View& out) {
-  pieces<bool, T>(walk(out, a, b), [](int64_t n, bool* y, const T* const* in) {
+  pieces<bool, T>(walk(out, a, b), [](int64_t n, Out<bool> y, const T* const* in) {
     for (int64_t i = 0; i < n; ++i) {
       if constexpr (op == Compare::equal) y[i] = in[0][i] == in[1][i];
       if constexpr (op == Compare::not_equal) y[i] = in[0][i] != in[1][i];

@@ -37,7 +37,17 @@ View row_view(const View& x, int leading, int64_t index) {
   return row;
 }
 
-constexpr int64_t kFetched = 8192;  // bytes of the next row that are asked for
+/// Copies a row, and meanwhile fetches the next one: no one can guess which that is.
+void copy_row(const char* from, const char* next, int64_t bytes, char* to, bool past) {
+  const auto words = [](auto* p) { return reinterpret_cast<const float*>(p); };
+  const int64_t n = bytes / int64_t{sizeof(float)}, whole = n * int64_t{sizeof(float)};
+  const Out<float> out = out_at(reinterpret_cast<float*>(to), past);
+  vectors<float>(n, [&](auto load, auto store) {
+    load.fetch(words(next));
+    store(out, load(words(from), 0.0F));
+  });
+  std::memcpy(to + whole, from + whole, static_cast<size_t>(bytes - whole));
+}
 
 /// Tables of single elements: a row is not worth a view of its own.
 template <class T>
@@ -102,7 +112,7 @@ void rotary_rows(bool inverse, const View& x, const View& cos, const View& sin, 
       const T* in = xs.read(r, buffer[0]);
       const T* c = coss.read(r % seq, buffer[1]);
       const T* s = sins.read(r % seq, buffer[2]);
-      T* y = outs.write(r, buffer[3]);
+      const Out<T> y = outs.write(r, buffer[3]);
       vectors<T>(half, [&](auto load, auto store) {
         const Vec<T> a = load(in, T(0));
         const Vec<T> b = load(in + half, T(0));
@@ -129,16 +139,14 @@ void gather(const View& table, const View& index, const View& out) {
   const bool direct = rows_compact(table, 1) && rows_compact(out, leading);
   const int64_t width = out.size() / index.size();
   const int64_t item = size_of(table.dtype), bytes = width * item;
+  const bool past = past_caches(out.size() * item);
   const auto row_of = [&](int64_t row) { return table.as<char>() + row * table.strides[0] * item; };
   parallel_for(index.size(), row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = element<int64_t>(index, i);
       if (direct) {
-        // No one can guess which row comes next: it is asked for now.
-        const char* next = row_of(element<int64_t>(index, least(i + 1, end - 1)));
-        for (int64_t at = 0; at < least(bytes, kFetched); at += 64) __builtin_prefetch(next + at);
-        std::memcpy(out.as<char>() + row_offset(out, leading, i) * item, row_of(row),
-                    static_cast<size_t>(bytes));
+        copy_row(row_of(row), row_of(element<int64_t>(index, least(i + 1, end - 1))), bytes,
+                 out.as<char>() + row_offset(out, leading, i) * item, past);
       } else {
         copy(row_view(table, 1, row), row_view(out, leading, i));
       }

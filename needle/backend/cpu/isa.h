@@ -154,18 +154,63 @@ struct LoadPart {
   [[gnu::always_inline]] void fetch(const T* p) const { __builtin_prefetch(p + i); }
 };
 
-/// body(load, store) over [0, n) in vectors; the last, partial one included. `load` is one of the two
-/// above, `store(p, v)` writes a vector at the same offset.
+/// Where a kernel writes a row of results: `past` the caches (stream.h) only if data is a multiple of the
+/// vector's size.
+template <class T>
+struct Out {
+  T* data;
+  bool past = false;
+  [[gnu::always_inline]] T& operator[](int64_t i) const { return data[i]; }
+  [[gnu::always_inline]] Out operator+(int64_t i) const {
+    return {data + i, past && i * int64_t{sizeof(T)} % int64_t{sizeof(Vec<float>)} == 0};
+  }
+};
+
+/// v to p, past the caches where the CPU can; p is a multiple of the vector's size.
+template <class T>
+[[gnu::always_inline]] inline void store_past(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), xsimd::bitwise_cast<Vec<int64_t>>(v));
+#elif defined(__AVX__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), xsimd::bitwise_cast<Vec<int64_t>>(v));
+#elif defined(__SSE2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), xsimd::bitwise_cast<Vec<int64_t>>(v));
+#else
+  v.store_unaligned(p);
+#endif
+}
+
+/// And store(p, v) writes a vector at p + i.
+template <class T>
+struct StoreAt {
+  int64_t i;
+  [[gnu::always_inline]] void operator()(T* p, Vec<T> v) const { v.store_unaligned(p + i); }
+  [[gnu::always_inline]] void operator()(const Out<T>& out, Vec<T> v) const {
+    if (out.past) return store_past<T>(out.data + i, v);
+    v.store_unaligned(out.data + i);
+  }
+};
+
+template <class T>
+struct StorePart {
+  int64_t i, count;
+  [[gnu::always_inline]] void operator()(T* p, Vec<T> v) const { store_part<T>(p + i, count, v); }
+  [[gnu::always_inline]] void operator()(const Out<T>& out, Vec<T> v) const {
+    store_part<T>(out.data + i, count, v);
+  }
+};
+
+/// body(load, store) over [0, n) in vectors, the last, partial one included.
 /// A body that computes an exponential or more needs [[gnu::always_inline]]: it is called in two
 /// places, and the compiler does not copy a long one of its own accord.
 template <class T, class Body>
 [[gnu::always_inline]] inline void vectors(int64_t n, Body&& body) {
   int64_t i = 0;
   for (; i + kWidth<T> <= n; i += kWidth<T>) {
-    body(LoadAt<T>{i}, [&](T* p, Vec<T> v) { v.store_unaligned(p + i); });
+    body(LoadAt<T>{i}, StoreAt<T>{i});
   }
   if (i < n) {
-    body(LoadPart<T>{i, n - i}, [&](T* p, Vec<T> v) { store_part<T>(p + i, n - i, v); });
+    body(LoadPart<T>{i, n - i}, StorePart<T>{i, n - i});
   }
 }
 

@@ -27,7 +27,7 @@ void norm_rows(Norm kind, double eps, const View& x, const View& weight, const V
     const T* b = compact_vector<T>(bias, n, T(0), buffer[3]);
     for (int64_t r = begin; r < end; ++r) {
       const T* in = from.read(r, buffer[0]);
-      T* y = to.write(r, buffer[1]);
+      const Out<T> y = to.write(r, buffer[1]);
       const T centre =
           kind == Norm::layer ? static_cast<T>(row_sum<T>(in, n) / static_cast<double>(n)) : T(0);
       // Two passes: the sum of squares about the mean cannot cancel.
@@ -78,7 +78,7 @@ void norm_backward_rows(Norm kind, const View& x, const View& weight, const View
       for (int64_t r = begin; r < end; ++r) {
         const T* in = xs.read(r, buffer[0]);
         const T* g = dys.read(r, buffer[1]);
-        T* out = dxs.write(r, buffer[2]);
+        const Out<T> out = dxs.write(r, buffer[2]);
         const Vec<T> c(element<T>(mean, r));
         const Vec<T> s(element<T>(rstd, r));
         Vec<T> sum_g(T(0));

@@ -160,10 +160,12 @@ void pack_b(int64_t n, int64_t k, Matrix<const S> b, T* out, int64_t panel) {
 class Shares {
  public:
   Shares(int64_t m, int64_t n, int64_t k, int64_t height, int64_t width, bool threads)
-      : m_(m), n_(n), k_(k), height_(height), width_(width), threads_(threads) {}
+      : m_(m), n_(n), k_(k), height_(height), width_(width), threads_(threads) {
+    together_ = !threads || n * k * max_pieces() >= kTogether;
+  }
 
   /// Whether B is packed by of_b() before of_c(), or in it by every thread for itself.
-  bool together() const { return !threads_ || n_ * k_ >= kTogether; }
+  bool together() const { return together_; }
 
   /// pack(begin, end) over B's columns.
   template <class Pack>
@@ -182,9 +184,8 @@ class Shares {
   }
 
  private:
-  // What is worth a thread: elements to pack, multiply-adds.
-  static constexpr int64_t kElements = 16384, kSteps = 250000;
-  static constexpr int64_t kTogether = 1 << 21;
+  // What is worth a thread: elements to pack, multiply-adds. And elements that all pack of one B.
+  static constexpr int64_t kElements = 16384, kSteps = 250000, kTogether = 1 << 20;
 
   /// body(from, to) over [0, side), in whole tiles.
   template <class Body>
@@ -196,7 +197,7 @@ class Shares {
   }
 
   int64_t m_, n_, k_, height_, width_;
-  bool threads_;
+  bool threads_, together_;
 };
 
 inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }

@@ -120,16 +120,21 @@ template <class T>
 void dropout_as(uint64_t seed, uint64_t offset, double p, int64_t n, const T* x, T* out) {
   const auto bound = static_cast<float>(p);
   const T scale = static_cast<T>(1 / (1 - p));
-  const bool past = streams(n * int64_t{sizeof(T)});
+  const bool past = past_caches(n * int64_t{sizeof(T)});
   for_uniforms(seed, offset, n, [=](int64_t i, int64_t m, float* u) {
     // First 1 or 0, then products: in one loop the compiler would branch.
     vectors<float>(m, [&](auto load, auto store) {
       store(u, xsimd::select(load(u, 0.0F) >= Vec<float>(bound), Vec<float>(1), Vec<float>(0)));
     });
-    alignas(64) T piece[kPiece];
-    T* __restrict to = past ? piece : out + i;
-    for (int64_t j = 0; j < m; ++j) to[j] = x[i + j] * scale * static_cast<T>(u[j]);
-    if (past) stream_bytes(out + i, piece, m * int64_t{sizeof(T)});
+    if constexpr (std::is_same_v<T, float>) {
+      const Out<float> to = out_at(out + i, past);
+      vectors<float>(m, [&](auto load, auto store) {
+        store(to, load(x + i, 0.0F) * Vec<float>(scale) * load(u, 0.0F));
+      });
+    } else {
+      T* __restrict to = out + i;
+      for (int64_t j = 0; j < m; ++j) to[j] = x[i + j] * scale * static_cast<T>(u[j]);
+    }
   });
 }
 

@@ -9,8 +9,7 @@
 namespace needle::NEEDLE_ISA {
 
 /// The rows of a view: its last axis, for every index of the others. Kernels see compact rows: one
-/// that is not is brought into a buffer of the caller, and put back by finish(); so are the rows of
-/// an output that streams.
+/// that is not is brought into a buffer of the caller, and put back by finish().
 template <class T>
 class Rows {
  public:
@@ -18,7 +17,7 @@ class Rows {
       : view_(view), n_(view.shape.back()), stride_(view.strides.back()), count_(1) {
     for (int axis = 0; axis < view.ndim() - 1; ++axis) count_ *= view.shape[axis];
     direct_ = stride_ == 1 || n_ <= 1;
-    streams_ = direct_ && streams(count_ * n_ * int64_t{sizeof(T)});
+    past_ = direct_ && past_caches(count_ * n_ * int64_t{sizeof(T)});
     fetches_ = direct_ && n_ * int64_t{sizeof(T)} <= caches().l2 / 8;
   }
 
@@ -37,11 +36,10 @@ class Rows {
     return at(fetches_ && row + 1 < end ? row + 1 : row);
   }
   /// Where to write the row; call finish() afterwards.
-  [[gnu::always_inline]] T* write(int64_t row, T* buffer) const {
-    return direct_ && !streams_ ? at(row) : buffer;
+  [[gnu::always_inline]] Out<T> write(int64_t row, T* buffer) const {
+    return direct_ ? out_at(at(row), past_) : Out<T>{buffer};
   }
   [[gnu::always_inline]] void finish(int64_t row, const T* buffer) const {
-    if (streams_) return stream_bytes(at(row), buffer, n_ * int64_t{sizeof(T)});
     if (direct_) return;
     T* to = at(row);
     for (int64_t i = 0; i < n_; ++i) to[i * stride_] = buffer[i];
@@ -62,7 +60,7 @@ class Rows {
   int64_t stride_;
   int64_t count_;
   bool direct_;
-  bool streams_;
+  bool past_;
   bool fetches_;
 };
 

@@ -38,20 +38,19 @@ void softmax_rows(bool log, const View& x, const View& out) {
     const RowBuffers<T> buffer(3, n);
     for (int64_t r = begin; r < end; ++r) {
       const T* in = from.read(r, buffer[0]);
-      T* y = to.write(r, buffer[1]);
+      const Out<T> y = to.write(r, buffer[1]);
       // softmax of a row of -inf is 0 / 0 = NaN, as in the reference: no largest, no shift.
       const T largest = row_max<T>(in, n);
-      const T* next = from.after(r, end);
+      const double sum = exp_row<T>(in, buffer[2], n, largest, from.after(r, end));
       if (log) {
-        const double sum = exp_row<T>(in, buffer[2], n, largest, next);
         const Vec<T> shift(largest);
         const Vec<T> log_sum(static_cast<T>(std::log(sum)));
         // In this order: the first difference is exact where it matters, near the largest element.
         vectors<T>(n, [&](auto load, auto store) { store(y, load(in, T(0)) - shift - log_sum); });
       } else {
-        const double sum = exp_row<T>(in, y, n, largest, next);
+        const T* e = buffer[2];
         const Vec<T> scale(static_cast<T>(1 / sum));
-        vectors<T>(n, [&](auto load, auto store) { store(y, load(y, T(0)) * scale); });
+        vectors<T>(n, [&](auto load, auto store) { store(y, load(e, T(0)) * scale); });
       }
       to.finish(r, buffer[1]);
     }
@@ -69,7 +68,7 @@ void softmax_backward_rows(bool log, const View& y, const View& dy, const View& 
     for (int64_t r = begin; r < end; ++r) {
       const T* p = ys.read(r, buffer[0]);
       const T* g = dys.read(r, buffer[1]);
-      T* out = dxs.write(r, buffer[2]);
+      const Out<T> out = dxs.write(r, buffer[2]);
       const double sum = log ? row_sum<T>(g, n) : row_dot<T>(g, p, n);
       const Vec<T> s(static_cast<T>(sum));
       const T *next = ys.after(r, end), *next_g = dys.after(r, end);
@@ -116,7 +115,7 @@ void cross_entropy_backward_rows(const View& logits, const View& labels, const V
     const RowBuffers<T> buffer(2, n);
     for (int64_t r = begin; r < end; ++r) {
       const T* x = rows.read(r, buffer[0]);
-      T* dx = out.write(r, buffer[1]);
+      T* dx = out.write(r, buffer[1]).data;  // changed once more below
       const int64_t label = element<int64_t>(labels, r);
       const T g = label == kIgnored ? T(0) : element<T>(dloss, r);
       const Vec<T> scale(g);

@@ -140,17 +140,17 @@ template <class F, int... I>
 
 template <class T>
 void unary_integer(Unary op, const View& x, const View& out) {
-  const Piece<T, T> negate = [](int64_t n, T* y, const T* const* in) {
+  const Piece<T, T> negate = [](int64_t n, Out<T> y, const T* const* in) {
     using U = std::make_unsigned_t<T>;  // -min is undefined for a signed T and wraps for U
     for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(U(0) - static_cast<U>(in[0][i]));
   };
-  const Piece<T, T> magnitude = [](int64_t n, T* y, const T* const* in) {
+  const Piece<T, T> magnitude = [](int64_t n, Out<T> y, const T* const* in) {
     using U = std::make_unsigned_t<T>;
     for (int64_t i = 0; i < n; ++i) {
       y[i] = in[0][i] < 0 ? static_cast<T>(U(0) - static_cast<U>(in[0][i])) : in[0][i];
     }
   };
-  const Piece<T, T> rectify = [](int64_t n, T* y, const T* const* in) {
+  const Piece<T, T> rectify = [](int64_t n, Out<T> y, const T* const* in) {
     for (int64_t i = 0; i < n; ++i) y[i] = in[0][i] < 0 ? 0 : in[0][i];
   };
   pieces<T, T>(walk(out, x), op == Unary::neg ? negate : op == Unary::abs ? magnitude : rectify);
@@ -172,7 +172,7 @@ void unary(Unary op, const View& x, const View& out) {
     visit_unary(
         op,
         [&](auto chosen) {
-          f = [](int64_t n, T* y, const T* const* in) {
+          f = [](int64_t n, Out<T> y, const T* const* in) {
             vectors<T>(n, [&] [[gnu::always_inline]] (auto load, auto store) {
               store(y, apply<decltype(chosen)::value>(load(in[0], T(1))));
             });
@@ -190,7 +190,7 @@ void unary_backward(Unary op, const View& x, const View& y, const View& dy, cons
     visit_unary(
         op,
         [&](auto chosen) {
-          f = [](int64_t n, T* to, const T* const* in) {
+          f = [](int64_t n, Out<T> to, const T* const* in) {
             vectors<T>(n, [&] [[gnu::always_inline]] (auto load, auto store) {
               store(to, load(in[2], T(0)) *
                             slope<decltype(chosen)::value>(load(in[0], T(1)), load(in[1], T(1))));

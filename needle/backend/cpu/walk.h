@@ -135,23 +135,26 @@ template <class T>
 
 /// Computes n compact results of type U from n compact elements of each input.
 template <class U, class T>
-using Piece = void (*)(int64_t n, U* out, const T* const* in);
+using Piece = void (*)(int64_t n, Out<U> out, const T* const* in);
 
 /// out = f(in...), piece by piece. All inputs have type T; operand 0 is the output, of type U.
 /// A function pointer, so that this loop is compiled once per type and not once per operation.
 template <class U, class T, int N>
 void pieces(const Walk<N>& w, Piece<U, T> f, int64_t grain = kGrain) {
-  const bool past = streams(w.size * int64_t{sizeof(U)});
+  bool past = past_caches(w.size * int64_t{sizeof(U)});
+  for (int k = 1; k < N; ++k) past &= w.data[k] != w.data[0];  // what was read is in the cache
   w.parallel_rows(
       [f, past](int64_t n, char* const* at, const int64_t* stride) {
         const bool direct = stride[0] == static_cast<int64_t>(sizeof(U));
-        bool compact = direct && !past;
+        // Where it goes past the caches, pieces end where lines end.
+        const int64_t lead = past && direct ? lead_of(reinterpret_cast<U*>(at[0])) : 0;
+        bool compact = direct && lead == 0;
         const T* from[N - 1];
         for (int k = 1; k < N; ++k) {
           compact &= stride[k] == static_cast<int64_t>(sizeof(T));
           from[k - 1] = reinterpret_cast<const T*>(at[k]);
         }
-        if (compact) return f(n, reinterpret_cast<U*>(at[0]), from);
+        if (compact) return f(n, out_at(reinterpret_cast<U*>(at[0]), past), from);
 
         alignas(64) T in[N - 1][kPiece];
         alignas(64) U out[kPiece];
@@ -166,8 +169,6 @@ void pieces(const Walk<N>& w, Piece<U, T> f, int64_t grain = kGrain) {
             for (int64_t i = 0; i < m; i += kWidth<T>) Vec<T>(x).store_aligned(in[k - 1] + i);
           }
         }
-        // Where it streams, pieces end where lines end.
-        const int64_t lead = past ? (-reinterpret_cast<uintptr_t>(at[0]) % 64) / sizeof(U) : 0;
         for (int64_t i = 0, m = 0; i < n; i += m) {
           m = least(n - i, i == 0 && lead ? lead : kPiece);
           for (int k = 1; k < N; ++k) {
@@ -176,12 +177,8 @@ void pieces(const Walk<N>& w, Piece<U, T> f, int64_t grain = kGrain) {
                               : gather_piece<T>(at[k] + i * stride[k], stride[k], m, in[k - 1]);
           }
           char* to = at[0] + i * stride[0];
-          f(m, direct && !past ? reinterpret_cast<U*>(to) : out, from);
-          if (!direct) {
-            scatter_piece<U>(out, m, to, stride[0]);
-          } else if (past) {
-            stream_bytes(to, out, m * int64_t{sizeof(U)});
-          }
+          f(m, direct ? out_at(reinterpret_cast<U*>(to), past) : Out<U>{out}, from);
+          if (!direct) scatter_piece<U>(out, m, to, stride[0]);
         }
       },
       grain);
