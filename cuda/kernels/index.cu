@@ -92,7 +92,7 @@ void launch_gather(const Lookup& at) {
                 row_size);
 }
 
-// --- scatter_add: the row numbers are sorted first, so that each row has one writer, who adds what
+// --- scatter_rows: the row numbers are sorted first, so that each row has one writer, who adds what
 // belongs to it in the order of the index. A key is (row number, place in the index). ---
 
 __global__ void make_keys(const Walk<2> places, int64_t count, uint64_t* keys) {
@@ -168,7 +168,7 @@ __global__ void scatter_kernel(const Lookup at, const uint64_t* keys) {
   at.row.locate(j, inside);
   T* to = reinterpret_cast<T*>(at.row.data[0] + static_cast<int64_t>(number) * at.table_step +
                                inside[0]);
-  T sum = *to;
+  T sum = 0;
   for (; k < at.places.size && keys[k] >> 32 == number; ++k) {
     at.places.locate(static_cast<int64_t>(keys[k] & 0xffffffff), outside);
     sum += *reinterpret_cast<const T*>(at.places.data[1] + outside[1] + inside[1]);
@@ -190,11 +190,12 @@ void gather(const View& table, const View& index, const View& out) {
   }
 }
 
-void scatter_add(const View& index, const View& x, const View& table) {
+void scatter_rows(const View& index, const View& x, const View& table) {
+  fill(Scalar{0, 0}, table);  // not all rows are named
   const Lookup at(table, index, x);
   if (at.elements() == 0) return;
   if ((table.shape[0] | at.places.size) >> 32 != 0) {
-    throw ValueError(str("scatter_add: a table of ", table.shape[0], " rows and ", at.places.size,
+    throw ValueError(str("scatter_rows: a table of ", table.shape[0], " rows and ", at.places.size,
                          " row numbers; on a GPU each must be less than 2^32"));
   }
   int64_t count = 2;

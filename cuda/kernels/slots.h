@@ -33,7 +33,7 @@ void cross_entropy(const View& logits, const View& labels, const View& loss, con
 void cross_entropy_backward(const View& logits, const View& labels, const View& lse,
                             const View& dloss, const View& dlogits);
 void gather(const View& table, const View& index, const View& out);
-void scatter_add(const View& index, const View& x, const View& table);
+void scatter_rows(const View& index, const View& x, const View& table);
 void rotary(bool inverse, const View& x, const View& cos, const View& sin, const View& out);
 void attention(bool causal, double scale, const View& q, const View& k, const View& v,
                const View& out, const View& lse);

@@ -152,8 +152,9 @@ struct Kernels {
   // --- indexing ---
   /// out[i..., :] = table[index[i...], :]. table (rows, ...), index int64, in range (checked by op).
   void (*gather)(const View& table, const View& index, const View& out);
-  /// table[index[i...], :] += x[i..., :]; rows named twice get both, in index order. floating.
-  void (*scatter_add)(const View& index, const View& x, const View& table);
+  /// table[r, :] = the sum of x[i..., :] over all i with index[i...] == r, in index order; 0 if there are
+  /// none. floating.
+  void (*scatter_rows)(const View& index, const View& x, const View& table);
 
   // --- transformers (Lesson 06); floating ---
   /// Rotates the pairs (x[i], x[i + d/2]) of the last axis by the angle of their position:

@@ -24,7 +24,7 @@ struct Embedding final : Op {
   Tensors gradient(const Tensor& dy, const Context& c) const override;
 };
 
-/// Rows of x added into a table of zeros: the gradient of embedding. Inputs: x, index.
+/// Rows of x added up in a table: the gradient of embedding. Inputs: x, index.
 struct ScatterRows final : Op {
   Shape table;
 
@@ -33,8 +33,7 @@ struct ScatterRows final : Op {
   Spec spec(Specs in) const override { return {table, in[0].dtype}; }
 
   void forward(const Kernels& k, Arrays in, const NDArray& out) override {
-    fill(out, 0);
-    slot(k, &Kernels::scatter_add, name())(in[1].view(), in[0].view(), out.view());
+    slot(k, &Kernels::scatter_rows, name())(in[1].view(), in[0].view(), out.view());
   }
 
   uint32_t saves() const override { return kInput1; }

@@ -343,15 +343,15 @@ TEST_CASE("attention_backward is the slope of attention in q, k and v") {
   }
 }
 
-TEST_CASE("scatter_add is the transpose of gather") {
+TEST_CASE("scatter_rows is the transpose of gather") {
   const NDArray table = normal({6, 3}, 1);
   const NDArray x = normal({4, 3}, 2);
   const NDArray index = NDArray::of<int64_t>(std::vector<int64_t>{5, 0, 5, 2}, {4}, kReference);
   const NDArray picked = empty({4, 3});
   ref.gather(table.view(), index.view(), picked.view());
   CHECK(value_at(picked.view(), 0) == value_at(table.view(), 15));
-  const NDArray sums = filled({6, 3}, 0, DType::float64, kReference);
-  ref.scatter_add(index.view(), x.view(), sums.view());
+  const NDArray sums = filled({6, 3}, 7, DType::float64, kReference);  // all of it is written
+  ref.scatter_rows(index.view(), x.view(), sums.view());
   CHECK(std::abs(weighted(picked, x) - weighted(table, sums)) < 1e-14);
 }
 

@@ -182,19 +182,19 @@ def lookups(bench: Bench) -> None:
         moved=8 * out.numel(),
     )
 
-    def scatter_add(count: int) -> None:
-        x, at, total = randn(count, width), index[:count], torch.zeros_like(table)
+    def scatter_rows(count: int) -> None:
+        x, at, total = randn(count, width), index[:count], torch.empty_like(table)
         want = torch.zeros_like(total).index_add_(0, at, x)
         bench.case(
-            f"scatter_add ({rows}, {width}) {count}",
-            bench.call("scatter_add", 0, [], at, x, total),
+            f"scatter_rows ({rows}, {width}) {count}",
+            bench.call("scatter_rows", 0, [], at, x, total),
             lambda: torch.ops.aten.embedding_dense_backward(x, at, rows, -1, False),
             lambda: [(total, want)],
-            moved=12 * x.numel(),
+            moved=4 * (x.numel() + total.numel()),
         )
 
-    scatter_add(8192)
-    scatter_add(many)
+    scatter_rows(8192)
+    scatter_rows(many)
 
 
 PARTS = (elementwise, broadcasts, copies, reductions, training, lookups)

@@ -63,7 +63,7 @@ void call(std::string_view slot, int op, const double* real, const Array* arrays
     return k.cross_entropy_backward(x(0), x(1), x(2), x(3), x(4));
   }
   if (slot == "gather") return k.gather(x(0), x(1), x(2));
-  if (slot == "scatter_add") return k.scatter_add(x(0), x(1), x(2));
+  if (slot == "scatter_rows") return k.scatter_rows(x(0), x(1), x(2));
   if (slot == "rotary") return k.rotary(op != 0, x(0), x(1), x(2), x(3));
   if (slot == "attention") return k.attention(op != 0, real[0], x(0), x(1), x(2), x(3), x(4));
   if (slot == "attention_backward") {

@@ -1,4 +1,4 @@
-// gather, scatter_add and rotary.  (Lessons 04 and 06)
+// gather, scatter_rows and rotary.  (Lessons 04 and 06)
 #include "needle/backend/cpu/rows.h"
 #include "needle/backend/cpu/walk.h"
 
@@ -65,6 +65,7 @@ void gather_elements(const View& table, const View& index, const View& out) {
 /// One thread, in index order: an element may be named twice. index and x are compact.
 template <class T>
 void add_elements(const View& index, const View& x, const View& table) {
+  fill({}, table);
   const int64_t* rows = index.as<int64_t>();
   const T* from = x.as<T>();
   T* to = table.as<T>();
@@ -72,29 +73,57 @@ void add_elements(const View& index, const View& x, const View& table) {
   for (int64_t i = 0; i < n; ++i) to[rows[i] * step] += from[i];
 }
 
-/// Elements [begin, end) of each row of x are added into the rows that index names.
-template <class T>
-void add_rows(const View& index, const View& x, const View& table, int64_t begin, int64_t end) {
-  const int leading = index.ndim();
-  const bool direct = rows_compact(x, leading) && rows_compact(table, 1);
-  const int64_t last = index.size() - 1;
-  for (int64_t i = 0; i <= last; ++i) {
-    const int64_t row = element<int64_t>(index, i);
-    if (direct) {
-      const T* from = x.as<T>() + row_offset(x, leading, i) + begin;
-      const auto sum = [&](int64_t row) { return table.as<T>() + row * table.strides[0] + begin; };
-      T* to = sum(row);
-      // No one can guess which row comes next.
-      const T* next = sum(element<int64_t>(index, least(i + 1, last)));
-      vectors<T>(end - begin, [&](auto load, auto store) {
-        load.fetch(next);
-        store(to, load(to, T(0)) + load(from, T(0)));
-      });
-    } else {
-      const View from = row_view(x, leading, i), to = row_view(table, 1, row);
-      for (int64_t j = begin; j < end; ++j) element<T>(to, j) += element<T>(from, j);
-    }
+/// The places in an index at which it names each row, in order: of row r, place[first[r]] up to
+/// place[first[r + 1]]. In scratch memory number 3.
+struct Places {
+  int64_t *first, *place;
+
+  Places(const View& index, int64_t rows) {
+    const int64_t n = index.size();
+    first =
+        static_cast<int64_t*>(scratch(3, static_cast<size_t>(rows + 2 + n + 1) * sizeof(int64_t)));
+    place = first + rows + 2;
+    // A counting sort: how often, then from where on; filling in moves each start on to the next.
+    std::memset(first, 0, static_cast<size_t>(rows + 2) * sizeof(int64_t));
+    for (int64_t i = 0; i < n; ++i) ++first[element<int64_t>(index, i) + 2];
+    for (int64_t r = 0; r < rows; ++r) first[r + 2] += first[r + 1];
+    for (int64_t i = 0; i < n; ++i) place[first[element<int64_t>(index, i) + 1]++] = i;
+    place[n] = n > 0 ? place[n - 1] : 0;  // what is fetched after the last
   }
+};
+
+/// Row after row of the table, which is written once. x and table are compact, rows `width` long.
+template <class T>
+void add_rows(const View& index, const View& x, const View& table, int64_t width) {
+  const int64_t rows = table.shape[0];
+  const Places at(index, rows);
+  const bool past = past_caches(table.size() * int64_t{sizeof(T)});
+  parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
+    const RowBuffers<T> buffer(1, width);
+    T* const sum = buffer[0];
+    const auto row_of = [&](int64_t i) { return x.as<T>() + at.place[i] * width; };
+    for (int64_t r = begin; r < end; ++r) {
+      const Out<T> out = out_at(table.as<T>() + r * width, past);
+      const int64_t from = at.first[r], to = at.first[r + 1];
+      if (from == to) {
+        vectors<T>(width, [&](auto, auto store) { store(out, Vec<T>(T(0))); });
+        continue;
+      }
+      const T* total = row_of(from);
+      for (int64_t i = from + 1; i < to; ++i, total = sum) {
+        const T *more = row_of(i), *next = row_of(i + 1);
+        vectors<T>(width, [&](auto load, auto store) {
+          load.fetch(next);
+          store(sum, load(total, T(0)) + load(more, T(0)));
+        });
+      }
+      const T* next = row_of(to);  // of the next row that is named
+      vectors<T>(width, [&](auto load, auto store) {
+        load.fetch(next);
+        store(out, load(total, T(0)));
+      });
+    }
+  });
 }
 
 template <class T>
@@ -154,18 +183,16 @@ void gather(const View& table, const View& index, const View& out) {
   });
 }
 
-void scatter_add(const View& index, const View& x, const View& table) {
-  if (x.size() == 0) return;
-  if (table.ndim() == 1 && index.is_contiguous() && x.is_contiguous()) {
-    return visit_floating(
-        x.dtype, [&](auto tag) { add_elements<typename decltype(tag)::type>(index, x, table); });
-  }
-  const int64_t width = x.size() / index.size();
-  // A row may be named twice, so the threads share the columns, not the rows.
-  parallel_for(width, 1 + 16384 / index.size(), [&](int64_t begin, int64_t end) {
-    visit_floating(x.dtype, [&](auto tag) {
-      add_rows<typename decltype(tag)::type>(index, x, table, begin, end);
-    });
+void scatter_rows(const View& index, const View& x, const View& table) {
+  if (x.size() == 0) return fill({}, table);
+  visit_floating(x.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if (table.ndim() == 1 && index.is_contiguous() && x.is_contiguous()) {
+      return add_elements<T>(index, x, table);
+    }
+    const View from = compact(x, 1), to = stand_in(table, 0);
+    add_rows<T>(index, from, to, x.size() / index.size());
+    if (to.data != table.data) copy(to, table);
   });
 }
 

@@ -30,11 +30,11 @@ void gather(const View& table_view, const View& index_view, const View& out_view
   });
 }
 
-void scatter_add(const View& index_view, const View& x_view, const View& table_view) {
+void scatter_rows(const View& index_view, const View& x_view, const View& table_view) {
   const Integers index = integers(index_view);
   const int64_t n = row_size(table_view);
   const Reals x = reals(x_view);
-  Reals table = reals(table_view);
+  Reals table(sizes(table_view.shape), 0.0);
   for (size_t i = 0; i < index.size(); ++i) {
     double* row = table.data() + index.flat(i) * n;
     std::transform(row, row + n, x.data() + i * n, row, std::plus());

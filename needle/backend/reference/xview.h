@@ -116,7 +116,7 @@ void cross_entropy_backward(const View& logits, const View& labels, const View& 
 
 // index.cc
 void gather(const View& table, const View& index, const View& out);
-void scatter_add(const View& index, const View& x, const View& table);
+void scatter_rows(const View& index, const View& x, const View& table);
 
 // attention.cc
 void rotary(bool inverse, const View& x, const View& cos, const View& sin, const View& out);
