@@ -76,7 +76,7 @@ def loops(sass: str) -> Iterator[list[str]]:
 
 
 def waits(loop: list[str]) -> int:
-    """How many of a loop's FFMA read two registers of one bank, odd or even, and wait a cycle for it.
+    """How many FFMA of a loop read two registers of one bank, odd or even, and wait a cycle.
 
     What the instruction before read at the same place and marked `reuse` is still at hand.
     """
