@@ -36,9 +36,10 @@ template <Step step, class T>
 
 /// C[R][kColumns] (+)= A B for one tile. Element (i, p) of A at a[i * a_row + p * a_step], row p of
 /// B at b + p * b_step.
-template <class T, Step step, int R>
+template <class T, Step step, bool packed, int R>
 void tile(int64_t steps, const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step,
           T* c, int64_t c_row, bool accumulate) {
+  if constexpr (packed) a_row = 1, a_step = kRows, b_step = kColumns<T>;
   // BEGIN SOLUTION hw2.tile
   using V = Vec<T>;
   constexpr int64_t w = kWidth<T>;
@@ -81,9 +82,9 @@ using Tile = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*
 
 /// tile<T, step, rows>, for rows in 1 ... kRows: the last panel of A does no more work than it has
 /// rows.
-template <class T, Step step, int... I>
+template <class T, Step step, bool packed, int... I>
 Tile<T> tile_of(int64_t rows, std::integer_sequence<int, I...> /*rows - 1*/) {
-  static constexpr Tile<T> tiles[] = {tile<T, step, I + 1>...};
+  static constexpr Tile<T> tiles[] = {tile<T, step, packed, I + 1>...};
   return tiles[rows - 1];
 }
 
@@ -101,7 +102,9 @@ void multiply_block(int64_t m, int64_t n, int64_t steps, Panels<T> a, Panels<T> 
     const int64_t b_step = whole ? b.step : width;
     for (int64_t i = 0; i < m; i += kRows) {
       const int64_t rows = least(kRows, m - i);
-      const Tile<T> run = tile_of<T, step>(rows, kAll);
+      const bool packed = a.row == 1 && a.step == kRows && b_step == width;
+      const Tile<T> run =
+          packed ? tile_of<T, step, true>(rows, kAll) : tile_of<T, step, false>(rows, kAll);
       const T* a_panel = a.data + i / kRows * a.panel;
       T* out = c.data + i * c.row + j;
       if (whole) {
