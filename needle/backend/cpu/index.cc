@@ -109,19 +109,23 @@ void add_rows(const View& index, const View& x, const View& table, int64_t width
         vectors<T>(width, [&](auto, auto store) { store(out, Vec<T>(T(0))); });
         continue;
       }
-      const T* total = row_of(from);
-      for (int64_t i = from + 1; i < to; ++i, total = sum) {
-        const T *more = row_of(i), *next = row_of(i + 1);
+      // What is fetched is the next row of x to be read, perhaps for the next of the table.
+      const T *total = row_of(from), *next = row_of(from + 1);
+      if (to == from + 1) {
         vectors<T>(width, [&](auto load, auto store) {
           load.fetch(next);
-          store(sum, load(total, T(0)) + load(more, T(0)));
+          store(out, load(total, T(0)));
         });
       }
-      const T* next = row_of(to);  // of the next row that is named
-      vectors<T>(width, [&](auto load, auto store) {
-        load.fetch(next);
-        store(out, load(total, T(0)));
-      });
+      for (int64_t i = from + 1; i < to; ++i, total = sum) {
+        const T* more = row_of(i);
+        const Out<T> result = i + 1 == to ? out : Out<T>{sum};
+        next = row_of(i + 1);
+        vectors<T>(width, [&](auto load, auto store) {
+          load.fetch(next);
+          store(result, load(total, T(0)) + load(more, T(0)));
+        });
+      }
     }
   });
 }

@@ -83,7 +83,10 @@ void norm_backward_rows(Norm kind, const View& x, const View& weight, const View
         const Vec<T> s(element<T>(rstd, r));
         Vec<T> sum_g(T(0));
         Vec<T> sum_gx(T(0));
+        // One in each pass: together they hold up what else is read.
+        const T *next = xs.after(r, end), *next_g = dys.after(r, end);
         vectors<T>(n, [&](auto load, auto store) {
+          load.fetch(next);
           const Vec<T> gi = load(g, T(0));
           const Vec<T> xhat = (load(in, T(0)) - c) * s;
           const Vec<T> gw = gi * load(w, T(0));
@@ -95,9 +98,7 @@ void norm_backward_rows(Norm kind, const View& x, const View& weight, const View
         const T inverse = T(1) / static_cast<T>(n);
         const Vec<T> mean_gx(hsum<T>(sum_gx) * inverse);
         const Vec<T> mean_g(kind == Norm::layer ? hsum<T>(sum_g) * inverse : T(0));
-        const T *next = xs.after(r, end), *next_g = dys.after(r, end);
         vectors<T>(n, [&](auto load, auto store) {
-          load.fetch(next);
           load.fetch(next_g);
           const Vec<T> xhat = (load(in, T(0)) - c) * s;
           store(out, s * (load(g, T(0)) * load(w, T(0)) - mean_gx * xhat - mean_g));
