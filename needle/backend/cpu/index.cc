@@ -37,18 +37,6 @@ View row_view(const View& x, int leading, int64_t index) {
   return row;
 }
 
-/// Copies a row, and meanwhile fetches the next one: no one can guess which that is.
-void copy_row(const char* from, const char* next, int64_t bytes, char* to, bool past) {
-  const auto words = [](auto* p) { return reinterpret_cast<const float*>(p); };
-  const int64_t n = bytes / int64_t{sizeof(float)}, whole = n * int64_t{sizeof(float)};
-  const Out<float> out = out_at(reinterpret_cast<float*>(to), past);
-  vectors<float>(n, [&](auto load, auto store) {
-    load.fetch(words(next));
-    store(out, load(words(from), 0.0F));
-  });
-  std::memcpy(to + whole, from + whole, static_cast<size_t>(bytes - whole));
-}
-
 /// Tables of single elements: a row is not worth a view of its own.
 template <class T>
 void gather_elements(const View& table, const View& index, const View& out) {
@@ -178,8 +166,9 @@ void gather(const View& table, const View& index, const View& out) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = element<int64_t>(index, i);
       if (direct) {
-        copy_row(row_of(row), row_of(element<int64_t>(index, least(i + 1, end - 1))), bytes,
-                 out.as<char>() + row_offset(out, leading, i) * item, past);
+        // The next row is asked for: no one can guess which that is.
+        copy_bytes(out.as<char>() + row_offset(out, leading, i) * item, row_of(row), bytes, past,
+                   row_of(element<int64_t>(index, least(i + 1, end - 1))));
       } else {
         copy(row_view(table, 1, row), row_view(out, leading, i));
       }

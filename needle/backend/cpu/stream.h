@@ -28,18 +28,27 @@ template <class T>
   return static_cast<int64_t>(-reinterpret_cast<uintptr_t>(p) % 64 / sizeof(T));
 }
 
-/// memcpy(to, from, bytes), past the caches but for the parts of lines at both ends.
-[[gnu::always_inline]] inline void stream_bytes(void* to, const void* from, int64_t bytes) {
+/// memcpy(to, from, bytes), past the caches if so wished but for the parts of lines at both ends.
+/// Meanwhile fetches what lies at `next`.
+[[gnu::always_inline]] inline void copy_bytes(void* to, const void* from, int64_t bytes, bool past,
+                                              const void* next) {
   constexpr int64_t width = sizeof(Vec<float>);
   char* out = static_cast<char*>(to);
   const char* in = static_cast<const char*>(from);
-  int64_t i = least(bytes, lead_of(out));
+  int64_t i = past ? least(bytes, lead_of(out)) : 0;
   std::memcpy(out, in, static_cast<size_t>(i));
   for (; i + width <= bytes; i += width) {
-    store_past<float>(reinterpret_cast<float*>(out + i),
-                      Vec<float>::load_unaligned(reinterpret_cast<const float*>(in + i)));
+    __builtin_prefetch(static_cast<const char*>(next) + i);
+    const auto v = Vec<float>::load_unaligned(reinterpret_cast<const float*>(in + i));
+    float* there = reinterpret_cast<float*>(out + i);
+    past ? store_past<float>(there, v) : v.store_unaligned(there);
   }
   std::memcpy(out + i, in + i, static_cast<size_t>(bytes - i));
+}
+
+/// The same without a next one.
+[[gnu::always_inline]] inline void stream_bytes(void* to, const void* from, int64_t bytes) {
+  copy_bytes(to, from, bytes, true, from);
 }
 
 }  // namespace needle::NEEDLE_ISA
