@@ -8,6 +8,7 @@
 
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,6 +27,9 @@
 
 namespace needle {
 namespace {
+
+/// Large scratch memory is asked for in such pages: processors fetch ahead up to the end of a page.
+constexpr size_t kHugePage = 2 << 20;
 
 int processors() {
   static const int found = std::max(1, tbb::this_task_arena::max_concurrency());
@@ -126,8 +130,10 @@ void* scratch(int which, size_t bytes) {
   static thread_local Buffer buffers[2][6];
   Buffer& buffer = buffers[inside_piece ? 1 : 0][which];
   if (buffer.bytes < bytes) {
-    const size_t rounded = (bytes + 4095) & ~size_t{4095};
-    buffer.data.reset(std::aligned_alloc(64, rounded));
+    const size_t page = bytes >= kHugePage / 2 ? kHugePage : 4096;
+    const size_t rounded = (bytes + page - 1) / page * page;
+    buffer.data.reset(std::aligned_alloc(page, rounded));
+    if (page == kHugePage) madvise(buffer.data.get(), rounded, MADV_HUGEPAGE);
     buffer.bytes = buffer.data ? rounded : 0;
     if (!buffer.data) throw std::bad_alloc();
   }
