@@ -69,14 +69,14 @@ struct Places {
   Places(const View& index, int64_t rows) {
     const int64_t n = index.size();
     first =
-        static_cast<int64_t*>(scratch(3, static_cast<size_t>(rows + 2 + n + 1) * sizeof(int64_t)));
+        static_cast<int64_t*>(scratch(3, static_cast<size_t>(rows + 2 + n + 2) * sizeof(int64_t)));
     place = first + rows + 2;
     // A counting sort: how often, then from where on; filling in moves each start on to the next.
     std::memset(first, 0, static_cast<size_t>(rows + 2) * sizeof(int64_t));
     for (int64_t i = 0; i < n; ++i) ++first[element<int64_t>(index, i) + 2];
     for (int64_t r = 0; r < rows; ++r) first[r + 2] += first[r + 1];
     for (int64_t i = 0; i < n; ++i) place[first[element<int64_t>(index, i) + 1]++] = i;
-    place[n] = n > 0 ? place[n - 1] : 0;  // what is fetched after the last
+    place[n] = place[n + 1] = n > 0 ? place[n - 1] : 0;  // what is fetched after the last
   }
 };
 
@@ -94,7 +94,11 @@ void add_rows(const View& index, const View& x, const View& table, int64_t width
       const Out<T> out = out_at(table.as<T>() + r * width, past);
       const int64_t from = at.first[r], to = at.first[r + 1];
       if (from == to) {
-        vectors<T>(width, [&](auto, auto store) { store(out, Vec<T>(T(0))); });
+        const T* later = row_of(to + 1);  // there is time for one more
+        vectors<T>(width, [&](auto load, auto store) {
+          load.fetch(later);
+          store(out, Vec<T>(T(0)));
+        });
         continue;
       }
       // What is fetched is the next row of x to be read, perhaps for the next of the table.

@@ -166,7 +166,12 @@ void fold_rows(int64_t rows, int64_t columns, const Row& row, P* total) {
       int64_t j = top;
       for (; j + 4 <= bottom; j += 4) {
         const T *a = row(j), *b = row(j + 1), *c = row(j + 2), *d = row(j + 3);
+        const int64_t ahead = j + 8 <= rows ? row(j + 4) - a : 0;  // the next four are asked for
         vectors<T>(columns, [&](auto load, auto store) {
+          load.fetch(a + ahead);
+          load.fetch(b + ahead);
+          load.fetch(c + ahead);
+          load.fetch(d + ahead);
           const Vec<T> four = (load(a, T(0)) + load(b, T(0))) + (load(c, T(0)) + load(d, T(0)));
           store(some, load(some, T(0)) + four);
         });

@@ -133,6 +133,9 @@ template <class T, class Sum, class Add>
   if (i < end) a = add(LoadPart<T>{i, end - i}, a);
 }
 
+/// Processors fetch ahead of what is read, up to the end of a page; what comes a page later is asked for.
+inline constexpr int64_t kPage = 4096;
+
 /// The largest of n elements; NaN if one is NaN.
 template <class T>
 [[gnu::always_inline]] inline T row_max(const T* x, int64_t n) {
@@ -142,6 +145,7 @@ template <class T>
   const T lowest = -std::numeric_limits<T>::infinity();
   Found a{Vec<T>(lowest), Vec<T>(T(0))}, b = a, c = a, d = a;
   fold_four<T>(0, n, a, b, c, d, [&](auto load, Found f) {
+    load.fetch(x + kPage / int64_t{sizeof(T)});
     const Vec<T> v = load(x, lowest);
     // Not v != v: see binary.cc.
     return Found{xsimd::max(v, f.largest), xsimd::select(v == v, f.nan, v)};
