@@ -21,7 +21,7 @@ template <class V, class F>
 template <class V>
 inline constexpr bool kPrecise = sizeof(typename V::value_type) == 8;
 
-/// exp(-z^2 / 2) in float32, for z from 0 to 15. The square is never rounded: an error in an exponent
+/// exp(-z^2 / 2) in float32, for z from -15 to 15. The square is never rounded: an error in an exponent
 /// is one in the result. Below 2^-126 the result is 0.
 template <class V>
 [[gnu::always_inline]] inline V exp_half_square(V z) {
@@ -37,16 +37,16 @@ template <class V>
   return times_power(p, k);
 }
 
-/// |x|, up to where the normal distribution ends for all that T can tell.
+/// -|x|, down to where the normal distribution ends for all that T can tell.
 template <class V>
-[[gnu::always_inline]] inline V distance(V x) {
-  return xsimd::min(xsimd::abs(x), V(kPrecise<V> ? 40 : 15));
+[[gnu::always_inline]] inline V below_mean(V x) {
+  return xsimd::max(x | V(-0.0), V(kPrecise<V> ? -40 : -15));
 }
 
-/// The normal distribution at z >= 0: the probability of more than z, and its density.
+/// The normal distribution at z <= 0: the probability of less than z, and its density.
 template <class V>
 struct Normal {
-  V above, density;
+  V below, density;
 };
 
 template <class V>
@@ -54,18 +54,18 @@ template <class V>
   using T = typename V::value_type;
   const V height(T(0.39894228040143267794));  // of the density at 0
   if constexpr (kPrecise<V>) {
-    const V scaled = z * V(T(0.70710678118654752440));
+    const V scaled = z * V(T(-0.70710678118654752440));
     return {V(0.5) * lanes(scaled, [](auto v) { return std::erfc(v); }),
             height * xsimd::exp(V(-0.5) * z * z)};
   } else {
     // It is exp(-z^2 / 2) times a function that falls slowly, from 1/2: a quotient of polynomials,
     // fitted, relative error 7e-9. So it keeps its digits however small it is.
     const auto times_z = [&](V sum, T c) { return fma<T>(sum, z, V(c)); };
-    V over = times_z(V(T(0.0041531986)), T(0.040880926));
-    over = times_z(times_z(times_z(over, T(0.18396856)), T(0.43928266)), T(0.5));
-    V under = times_z(V(T(0.010410414)), T(0.1024794));
-    under = times_z(times_z(under, T(0.47140715)), T(1.2055459));
-    under = times_z(times_z(under, T(1.6764504)), T(1));
+    V over = times_z(V(T(0.0041531986)), T(-0.040880926));
+    over = times_z(times_z(times_z(over, T(0.18396856)), T(-0.43928266)), T(0.5));
+    V under = times_z(V(T(-0.010410414)), T(0.1024794));
+    under = times_z(times_z(under, T(-0.47140715)), T(1.2055459));
+    under = times_z(times_z(under, T(-1.6764504)), T(1));
     const V e = exp_half_square(z);
     return {e * over / under, height * e};
   }
@@ -89,11 +89,11 @@ template <Unary op, class V>
   if constexpr (op == Unary::sigmoid) return V(1) / (V(1) + xsimd::exp(-x));
   if constexpr (op == Unary::relu) return xsimd::select(x < V(0), V(0), x);  // NaN stays
   if constexpr (op == Unary::gelu) {
-    // x P(less than x) = max(0, x) - |x| P(more than |x|), where nothing cancels. In this order NaN
+    // x P(less than x) = max(0, x) - |x| P(less than -|x|), where nothing cancels. In this order NaN
     // stays, and -inf, which times 0 is NaN.
     using T = typename V::value_type;
-    const V z = distance(x);
-    return fma<T>(xsimd::min(x, -z), normal_at(z).above, xsimd::max(V(0), x));
+    const V z = below_mean(x);
+    return fma<T>(xsimd::min(x, z), normal_at(z).below, xsimd::max(V(0), x));
   }
   if constexpr (op == Unary::silu) return x / (V(1) + xsimd::exp(-x));
   if constexpr (op == Unary::erf && kPrecise<V>) {
@@ -120,8 +120,8 @@ template <Unary op, class V>
   if constexpr (op == Unary::sigmoid) return y * (V(1) - y);
   if constexpr (op == Unary::relu) return xsimd::select(x > V(0), V(1), V(0));
   if constexpr (op == Unary::gelu) {
-    const Normal<V> normal = normal_at(distance(x));
-    return xsimd::select(x < V(0), normal.above, V(1) - normal.above) + x * normal.density;
+    const Normal<V> normal = normal_at(below_mean(x));
+    return xsimd::select(x < V(0), normal.below, V(1) - normal.below) + x * normal.density;
   }
   if constexpr (op == Unary::silu) {
     const V s = V(1) / (V(1) + xsimd::exp(-x));
