@@ -166,7 +166,7 @@ void gather(const View& table, const View& index, const View& out) {
   const int64_t item = size_of(table.dtype), bytes = width * item;
   const bool past = past_caches(out.size() * item);
   const auto row_of = [&](int64_t row) { return table.as<char>() + row * table.strides[0] * item; };
-  parallel_for(index.size(), row_grain(width), [&](int64_t begin, int64_t end) {
+  parallel_for(index.size(), 1 + kGrain / (width + 1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = element<int64_t>(index, i);
       if (direct) {
