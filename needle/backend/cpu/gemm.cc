@@ -134,7 +134,7 @@ struct Blocks {
 /// that the step's numbers come from L2 in time, and those of the next panel of B from L3. On a Zen 5,
 /// 2048 x 2048 x 2048, parts of the peak: panels of B that stay in L1, with a shorter k, so that C is
 /// read and written more often, 0.79; blocks of A of half of L2, which what streams through drives out,
-/// 0.85; a quarter 0.91; an eighth 0.94. `depth` elements of k lie in one T.
+/// 0.84; an eighth, 0.90. `depth` elements of k lie in one T.
 template <class T, int64_t depth>
 Blocks blocks_for(int64_t m, int64_t n, int64_t k) {
   const Caches& cache = caches();
