@@ -3,8 +3,8 @@
 Every case runs on arrays of four sizes, which lie in the first, the second, the third cache, and
 in memory. There the limit is the bandwidth of copying, measured in the same run: what a case has to
 read and to write, once, divided by it. If the same work from the second cache takes longer than
-that, arithmetic is the limit, and that time is. Results are allocated as anyone would; both sides
-keep freed memory.
+that, arithmetic is the limit, and that time is. Operands lie in each library's own memory, results are
+allocated as anyone would; both sides keep freed memory.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,8 @@ class Case(NamedTuple):
 class Side:
     """What differs between needle and PyTorch."""
 
-    def __init__(self, library: Any, from_numpy: Callable[[np.ndarray], Any]) -> None:
-        self.library, self.tensor = library, from_numpy
+    def __init__(self, library: Any, tensor: Callable[[np.ndarray], Any]) -> None:
+        self.library, self.tensor = library, tensor
         self.functional = library.nn.functional if hasattr(library.nn, "functional") else library
 
     def random(self, *shape: int, dtype: str = "float32") -> Any:
@@ -191,7 +191,7 @@ def compare_cases(suite: str, cases: list[Case]) -> list[Row]:
     """needle and PyTorch, in turns."""
     keep_memory()
     torch = peer("torch", "pip install torch==2.13.0")
-    ours, theirs = Side(ndl, ndl.from_numpy), Side(torch, torch.from_numpy)
+    ours, theirs = Side(ndl, ndl.tensor), Side(torch, torch.tensor)
     out: list[Row] = []
     for threads in THREADS:
         ndl.set_num_threads(threads)

@@ -127,6 +127,8 @@ T special(uint64_t i) {
                         -Limits::min() / 2,
                         Limits::max(),
                         Limits::lowest(),
+                        T(1e30),
+                        T(-1e30),
                         1,
                         -1};
     return i % 2 ? T(3 * philox_normal(2024, i)) : values[philox(7, i).word[0] % std::size(values)];

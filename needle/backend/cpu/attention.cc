@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "needle/backend/cpu/exp.h"
 #include "needle/backend/cpu/gemm.h"
 #include "needle/backend/cpu/rows.h"
 
@@ -51,7 +52,7 @@ template <class T>
   Vec<T> sum(T(0));
   vectors<T>(visible, [&] [[gnu::always_inline]] (auto load, auto store) {
     const Vec<T> e =
-        xsimd::exp(load(x, -std::numeric_limits<T>::infinity()) * Vec<T>(scale) - Vec<T>(shift));
+        exp<T>(load(x, -std::numeric_limits<T>::infinity()) * Vec<T>(scale) - Vec<T>(shift));
     store(y, e);
     sum += e;
   });

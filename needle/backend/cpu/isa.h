@@ -78,15 +78,6 @@ template <class T>
 #endif
 }
 
-/// x * 2^k for a whole k up to 127. Below 2^-126: 0 where the CPU has no instruction for this.
-[[gnu::always_inline]] inline Vec<float> times_power(Vec<float> x, Vec<float> k) {
-#ifdef __AVX512F__  // xsimd 8.1 turns k into integers and back
-  return _mm512_scalef_ps(x, k);
-#else
-  return xsimd::ldexp(x, xsimd::to_int(xsimd::max(k, Vec<float>(-127))));
-#endif
-}
-
 template <class T>
 [[gnu::always_inline]] inline T hsum(Vec<T> v) {
 #if XSIMD_VERSION_MAJOR >= 9

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "needle/backend/cpu/exp.h"
 #include "needle/backend/cpu/rows.h"
 
 namespace needle::NEEDLE_ISA {
@@ -15,7 +16,7 @@ template <class T>
   const Vec<T> shift(largest);
   vectors<T>(n, [&] [[gnu::always_inline]] (auto load, auto store) {
     load.fetch(next);
-    const Vec<T> e = xsimd::exp(load(x, -std::numeric_limits<T>::infinity()) - shift);
+    const Vec<T> e = exp<T>(load(x, -std::numeric_limits<T>::infinity()) - shift);
     store(y, e);
     sum += e;
   });
@@ -77,7 +78,7 @@ void softmax_backward_rows(bool log, const View& y, const View& dy, const View& 
         load.fetch(next_g);
         const Vec<T> pi = load(p, T(0));
         const Vec<T> gi = load(g, T(0));
-        store(out, log ? gi - xsimd::exp(pi) * s : pi * (gi - s));
+        store(out, log ? gi - exp<T>(pi) * s : pi * (gi - s));
       });
       dxs.finish(r, buffer[2]);
     }
@@ -121,7 +122,7 @@ void cross_entropy_backward_rows(const View& logits, const View& labels, const V
       const Vec<T> scale(g);
       const Vec<T> shift(element<T>(lse, r));
       vectors<T>(n, [&](auto load, auto store) {
-        store(dx, label == kIgnored ? Vec<T>(T(0)) : scale * xsimd::exp(load(x, T(0)) - shift));
+        store(dx, label == kIgnored ? Vec<T>(T(0)) : scale * exp<T>(load(x, T(0)) - shift));
       });
       if (label != kIgnored) dx[label] -= g;
       out.finish(r, buffer[1]);

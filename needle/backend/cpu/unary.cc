@@ -2,6 +2,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "needle/backend/cpu/exp.h"
 #include "needle/backend/cpu/walk.h"
 
 namespace needle::NEEDLE_ISA {
@@ -27,14 +28,10 @@ template <class V>
 [[gnu::always_inline]] inline V exp_half_square(V z) {
   using T = typename V::value_type;
   const V half = z * V(T(-0.5));
-  // z * half = k log(2) + r, and exp(r) = 1 + r + r^2 (a polynomial, fitted, relative error 3e-9).
+  // z * half = k log(2) + r
   const V k = xsimd::nearbyint(half * (z * V(T(1.44269504))));
-  const V r = fma<T>(k, V(T(2.12194440e-4)), fma<T>(z, half, k * V(T(-0.693359375))));
-  const V r2 = r * r;
-  const V low = fma<T>(V(T(0.16666521)), r, V(T(0.49999994)));
-  const V high = fma<T>(fma<T>(V(T(0.0013814598)), r, V(T(0.0083687166))), r, V(T(0.04166839)));
-  const V p = fma<T>(fma<T>(high, r2, low), r2, r + V(1));
-  return times_power(p, k);
+  return exp_times_power(fma<T>(k, V(T(2.12194440e-4)), fma<T>(z, half, k * V(T(-0.693359375)))),
+                         k);
 }
 
 /// -|x|, down to where the normal distribution ends for all that T can tell.
@@ -56,7 +53,7 @@ template <class V>
   if constexpr (kPrecise<V>) {
     const V scaled = z * V(T(-0.70710678118654752440));
     return {V(0.5) * lanes(scaled, [](auto v) { return std::erfc(v); }),
-            height * xsimd::exp(V(-0.5) * z * z)};
+            height * exp<T>(V(-0.5) * z * z)};
   } else {
     // It is exp(-z^2 / 2) times a function that falls slowly, from 1/2: a quotient of polynomials,
     // fitted, relative error 7e-9. So it keeps its digits however small it is.
@@ -73,9 +70,10 @@ template <class V>
 
 template <Unary op, class V>
 [[gnu::always_inline]] inline V apply(V x) {
+  using T = typename V::value_type;
   if constexpr (op == Unary::neg) return -x;
   if constexpr (op == Unary::abs) return xsimd::abs(x);
-  if constexpr (op == Unary::exp) return xsimd::exp(x);
+  if constexpr (op == Unary::exp) return exp<T>(x);
   if constexpr (op == Unary::log && kPrecise<V>) {
     return lanes(x, [](auto v) { return std::log(v); });
   }
@@ -86,16 +84,15 @@ template <Unary op, class V>
   if constexpr (op == Unary::sin) return lanes(x, [](auto v) { return std::sin(v); });
   if constexpr (op == Unary::cos) return lanes(x, [](auto v) { return std::cos(v); });
   if constexpr (op == Unary::tanh) return xsimd::tanh(x);
-  if constexpr (op == Unary::sigmoid) return V(1) / (V(1) + xsimd::exp(-x));
+  if constexpr (op == Unary::sigmoid) return V(1) / (V(1) + exp<T>(-x));
   if constexpr (op == Unary::relu) return xsimd::select(x < V(0), V(0), x);  // NaN stays
   if constexpr (op == Unary::gelu) {
     // x P(less than x) = max(0, x) - |x| P(less than -|x|), where nothing cancels. In this order NaN
     // stays, and -inf, which times 0 is NaN.
-    using T = typename V::value_type;
     const V z = below_mean(x);
     return fma<T>(xsimd::min(x, z), normal_at(z).below, xsimd::max(V(0), x));
   }
-  if constexpr (op == Unary::silu) return x / (V(1) + xsimd::exp(-x));
+  if constexpr (op == Unary::silu) return x / (V(1) + exp<T>(-x));
   if constexpr (op == Unary::erf && kPrecise<V>) {
     return lanes(x, [](auto v) { return std::erf(v); });
   }
@@ -105,6 +102,7 @@ template <Unary op, class V>
 /// op'(x), from x and y = op(x), whichever is cheaper.
 template <Unary op, class V>
 [[gnu::always_inline]] inline V slope(V x, V y) {
+  using T = typename V::value_type;
   if constexpr (op == Unary::neg) return V(-1);
   if constexpr (op == Unary::abs) {
     return xsimd::select(x > V(0), V(1), xsimd::select(x < V(0), V(-1), x));
@@ -124,10 +122,10 @@ template <Unary op, class V>
     return xsimd::select(x < V(0), normal.below, V(1) - normal.below) + x * normal.density;
   }
   if constexpr (op == Unary::silu) {
-    const V s = V(1) / (V(1) + xsimd::exp(-x));
+    const V s = V(1) / (V(1) + exp<T>(-x));
     return s * (V(1) + x * (V(1) - s));
   }
-  if constexpr (op == Unary::erf) return V(1.1283791670955125739) * xsimd::exp(-x * x);
+  if constexpr (op == Unary::erf) return V(1.1283791670955125739) * exp<T>(-x * x);
 }
 
 /// f(constant<op>) with the op as a compile-time constant.

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "needle/backend/cpu/exp.h"
 #include "needle/backend/cpu/ladder/rungs.h"
 
 namespace needle::NEEDLE_ISA {
@@ -27,7 +28,7 @@ namespace needle::NEEDLE_ISA {
   Vec<float> sum(0.0F);
   const Vec<float> shift(largest);
   vectors<float>(n, [&](auto load, auto store) {
-    const Vec<float> e = xsimd::exp(load(x, nothing) - shift);
+    const Vec<float> e = exp<float>(load(x, nothing) - shift);
     store(y, e);
     sum += e;
   });
