@@ -3,8 +3,8 @@
 Every case runs on arrays of four sizes, which lie in the first, the second, the third cache, and
 in memory. There the limit is the bandwidth of copying, measured in the same run: what a case has to
 read and to write, once, divided by it. If the same work from the second cache takes longer than
-that, arithmetic is the limit, and that time is. Operands lie in each library's own memory, results are
-allocated as anyone would; both sides keep freed memory.
+that, arithmetic is the limit, and that time is. Operands lie in each library's own memory, results
+are allocated as anyone would; both sides keep freed memory.
 """
 
 from collections.abc import Callable
