@@ -1,7 +1,8 @@
 """Homework 2, part B: cases of the CUDA kernels; what they compute, and what they may cost.
 
-Groups: "right", values alone; "clean", with the simulator's checks, in three orders of the threads;
-"counters", with its counts. `views` are steps that driver.py takes on the device.
+Groups: "right", values alone, on a GPU too, where there is one; "clean", with the simulator's
+checks, in three orders of the threads; "counters", with its counts. `views` are steps that
+driver.py takes on the device.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ SLACK = 1.1  # sectors may be so many times those that the data fill
 def case_of(group: str, order: str = "normal", seed: int = 0, **args: Any) -> Case:
     """A case of a group. Those of "clean" and "counters" are watched by the simulator."""
     watch = "" if group == "right" else group
-    return {"group": group, "watch": watch, "order": order, "seed": seed} | args
+    given = {"device": "cuda_sim", "watch": watch, "order": order, "seed": seed}
+    return {"group": group} | given | args
 
 
 def clean(**args: Any) -> Iterator[Case]:

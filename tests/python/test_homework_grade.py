@@ -176,7 +176,7 @@ def test_values_of_hidden_cases_are_not_told(grader: Grader) -> None:
     outcome = one(grader, "strides", compact_strides=wrong)
     assert outcome.verdict == "WA"
     assert outcome.case.hidden
-    told = json.dumps(grade.record([outcome], grader.homework, grader.oracle, "0"))
+    told = json.dumps(grade.record([outcome], grader, "0"))
     told += "\n".join(report.failure(outcome))
     assert str(outcome.case.args["shape"])[1:-1] not in told
     assert '"case": "hidden"' in told
@@ -274,7 +274,7 @@ def test_the_report_closes_with_the_total(grader: Grader, capsys) -> None:
     hostile = dataclasses.replace(
         found["strides"], verdict="RTE", points=0, message="\x1b[31mred\x07"
     )
-    report.show(Console(width=100), grader.homework, [hostile], grader.oracle)
+    report.show(Console(width=100), grader, [hostile])
     text = capsys.readouterr().out
     assert text.strip().splitlines()[-1] == "Total: 0/4"
     assert "\x1b" not in text

@@ -1,7 +1,8 @@
 """Builds the Python package with other bodies in the regions, beside the tree and in seconds.
 
 Only what was compiled from files with changed regions is compiled, from spliced copies, with the
-commands of build/release; so are the kernels of the simulator's library, where a homework has such.
+commands of build/release; so are the kernels of the simulator's library, where a homework has such,
+and, where there is a GPU, those for it.
 Neither the tree nor build/release is changed. Objects and packages are kept in build/grade, by the
 hash of what they were made from.
 """
@@ -25,11 +26,12 @@ from ..errors import CourseError
 from ..paths import RELEASE, ROOT, VENV
 from . import regions, sandbox
 from .splice import Spliced, splice
-from .units import MODULE, SIMULATOR, Library, Release, Unit
+from .units import GPU_LIBRARY, MODULE, SIMULATOR, Library, Release, Unit
 
 CACHE = "grade"
 KEPT_PACKAGES = 40
 COMPILE_LIMITS = sandbox.Limits(cpu=60, wall=120, memory=3 << 30, file_size=256 << 20)
+NVCC_LIMITS = sandbox.Limits(cpu=600, wall=900, memory=None, file_size=256 << 20)
 SANITIZE = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
 # What a compile command of build/release says that this one says otherwise.
 _DROPPED = re.compile(r"-MD|-fdiagnostics-color=\w+|\S*ccache")
@@ -37,7 +39,7 @@ _QUICK = re.compile(r"-O\d|-g\d?")  # not of kernels
 _DROPPED_WITH_NEXT = {"-MQ", "-MF", "-o", "-c"}
 _OURS = ["-fdiagnostics-color=never", "-fno-diagnostics-show-caret", "-fmax-errors=5"]
 _ERROR = re.compile(
-    r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<text>.*)$", re.M
+    r"^(?P<file>[^:(\n]+)[:(](?P<line>\d+)\)?:(?:\d+:)? (?:fatal )?error: (?P<text>.*)$", re.M
 )
 
 
@@ -69,7 +71,8 @@ class Package:
 
 class Builder:
     """Knows how build/release was made. `jobs`: compilers at a time; `simulator`: whether packages
-    have the device cuda_sim, and regions in cuda/ are compiled."""
+    have the device cuda_sim, and regions in cuda/ are compiled; `gpu`: a build folder with a
+    library for GPUs, which packages then have, too."""
 
     def __init__(
         self,
@@ -78,17 +81,24 @@ class Builder:
         cache: Path | None = None,
         jobs: int = 2,
         simulator: bool = False,
+        gpu: Path | None = None,
     ) -> None:
         self.root = root
+        self.has_gpu = gpu is not None
         self.release = Release(root, release, [MODULE, *([SIMULATOR] if simulator else [])])
+        releases = [self.release, *([Release(root, gpu, [GPU_LIBRARY])] if gpu else [])]
         self.cache = cache or release.parent / CACHE
         self.cache.mkdir(parents=True, exist_ok=True)
         self.pool = ThreadPoolExecutor(jobs)
         self.regions = regions.scan(root)
         paths = dict.fromkeys(region.path for region in self.regions.values())
-        self._dirty = self._check_release(paths)
-        self._libraries = self.release.libraries()
-        self._units = self.release.units(paths)
+        self._dirty: set[str] = set()
+        self._libraries: list[Library] = []
+        self._units: dict[str, list[Unit]] = {}
+        for made in releases:
+            self._dirty |= self._check_release(made, paths)
+            self._libraries += made.libraries()
+            self._units |= made.units(paths)
         known = {path for units in self._units.values() for unit in units for path in unit.paths}
         for path in paths:
             if path not in known and not path.endswith(".py") and not path.startswith("cuda/"):
@@ -135,23 +145,21 @@ class Builder:
 
     # --- what is there ---
 
-    def _check_release(self, paths: Iterable[str]) -> set[str]:
+    def _check_release(self, release: Release, paths: Iterable[str]) -> set[str]:
         """The old objects of files with regions; all others are brought up to date."""
-        pending = self.release.pending()
-        if pending is None or not pending <= self.release.users(paths).keys():
-            if self.root != ROOT or self.release.folder != RELEASE:
+        pending = release.pending()
+        if pending is None or not pending <= release.users(paths).keys():
+            if self.root != ROOT or release.folder != RELEASE:
                 # The bootstrap builds this program's own tree and no other; it would empty a
                 # folder that was made for another.
-                raise CourseError(
-                    f"{self.release.folder} is not up to date with {self.root}.", status=1
-                )
+                raise CourseError(f"{release.folder} is not up to date with {self.root}.", status=1)
             try:
-                bring_up_to_date(RELEASE, targets=list(self.release.targets), keep_going=True)
+                bring_up_to_date(RELEASE, targets=list(release.targets), keep_going=True)
             except SetupError:  # of a region alone: then a question says so
-                pending = self.release.pending()
-                if pending is None or not pending <= self.release.users(paths).keys():
+                pending = release.pending()
+                if pending is None or not pending <= release.users(paths).keys():
                     raise
-            pending = self.release.pending() or set()
+            pending = release.pending() or set()
         return pending
 
     def _as_in_tree(self, path: str, bodies: Mapping[str, str]) -> bool:
@@ -168,7 +176,8 @@ class Builder:
         sanitized = bool(slow & {*unit.paths})
         # The precompiled headers are those of a build without sanitizers.
         own = _DROPPED_WITH_NEXT | ({"-include"} if sanitized else set())
-        command = _arguments(unit.command, own, unit.is_kernel and not sanitized) + _OURS
+        command = _arguments(unit.command, own, unit.is_kernel and not sanitized)
+        command += [] if unit.is_for_gpu else _OURS
         if sanitized:
             command += ["-O1", *SANITIZE]
         elif not unit.is_kernel:
@@ -190,12 +199,15 @@ class Builder:
                 if (self.root / copy.path).samefile(unit.source):
                     source = place
             # What is included from the tree comes from the copies first.
-            command += ["-iquote", str(overlay), "-iquote", str(unit.source.parent)]
+            for folder in (overlay, unit.source.parent):
+                first = ["-iquote", str(folder)]
+                command += [f"-Xcompiler={','.join(first)}"] if unit.is_for_gpu else first
             command += ["-c", str(source), "-o", str(output)]
             # pybind11 and what else the command names lies in .venv.
             folders = [self.root / folder for folder in ("needle", "python", "cuda")]
-            readable = [*folders, self.release.folder, VENV.resolve()]
-            done = sandbox.run(command, self.release.folder, readable, [Path(name)], COMPILE_LIMITS)
+            readable = [*folders, unit.folder, VENV.resolve()]
+            limits = NVCC_LIMITS if unit.is_for_gpu else COMPILE_LIMITS
+            done = sandbox.run(command, unit.folder, readable, [Path(name)], limits)
             if done.status == 0 and output.exists():
                 output.replace(target)
                 return target
@@ -224,11 +236,15 @@ class Builder:
             library.command(made[library.target], more.get(library.target, []), output)
             for library in self._libraries
         ]
-        folder = self.release.folder
-        words = {word for command in commands for word in command if word.endswith((".o", ".a"))}
+        inputs = {
+            library.folder / word
+            for library, command in zip(self._libraries, commands, strict=True)
+            for word in command
+            if word.endswith((".o", ".a"))
+        }
         texts = [f"{path}\n{copy.text}" for path, copy in sorted(python.items())]
         others = sorted(self._package_files())
-        stamps = _stamps(folder / word for word in sorted(words))
+        stamps = _stamps(sorted(inputs))
         key = _hash(*(w for c in commands for w in c), stamps, _fingerprint(others), *texts)
         place = self.cache / f"package-{key}"
         if not place.exists():
@@ -261,11 +277,11 @@ class Builder:
     def _link(self, new: Path, library: Library, made: dict[str, Path], more: list[str]) -> None:
         output = new / "needle" / Path(library.target).name
         if not made:  # as it is; ninja will put a new file there, not change this one
-            os.link(self.release.folder / library.target, output)
+            os.link(library.folder / library.target, output)
             return
         done = subprocess.run(
             library.command(made, more, output),
-            cwd=self.release.folder,
+            cwd=library.folder,
             capture_output=True,
             check=False,
         )

@@ -11,7 +11,7 @@ from rich.console import Console
 from .. import state
 from ..errors import CourseError
 from ..paths import ROOT, shown
-from . import bodies, prove, report, sanitize, spec, submission
+from . import bodies, gpu, prove, report, sanitize, spec, submission
 from .build import Builder
 from .grade import Grader, Submission, record
 from .oracle import Oracle
@@ -77,7 +77,8 @@ def run_grade(
     chosen = [homework.question(question)] if question else list(homework.questions)
     with _progress(console) as now:
         now("looking at what is built")
-        builder = Builder(simulator=homework.simulated)
+        made = gpu.folder() if homework.simulated else None
+        builder = Builder(simulator=homework.simulated, gpu=made)
         _check_regions(homework, builder)
         handed_in = _submission(console, homework, builder, zip_file)
         secret = int.from_bytes(os.urandom(8)) if seed is None else seed
@@ -97,8 +98,8 @@ def run_grade(
     if question and outcomes[0].printed.strip():
         report.say(console, ["It printed:", outcomes[0].printed.strip()[:2000]])
     report.say(console, findings)
-    report.show(console, homework, outcomes, oracle)
-    result = record(outcomes, homework, oracle, version()) | {"seed": seed}
+    report.show(console, grader, outcomes)
+    result = record(outcomes, grader, version()) | {"seed": seed}
     if json_file:
         _write_json(json_file, result)
     if not question and not zip_file:

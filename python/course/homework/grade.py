@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import pace, regions, sandbox
+from . import gpu, pace, regions, sandbox
 from .build import Builder, CompileError, Fault, Package
 from .oracle import Case, Difference, Oracle, OracleError, brief
 from .regions import Region
@@ -62,7 +62,15 @@ class Grader:
         self.oracle = oracle
         self.references = references
         self.driver = driver or homework.folder / "driver.py"
+        self.no_gpu = "" if builder.has_gpu else "there is none"  # why nothing runs on a GPU
         self._report = report
+
+    @property
+    def devices(self) -> list[str]:
+        """On which devices kernels of CUDA run, if the homework has such."""
+        if not self.homework.simulated:
+            return []
+        return [gpu.SIMULATED] if self.no_gpu else [gpu.SIMULATED, gpu.DEVICE]
 
     def grade(self, submission: Submission, chosen: Iterable[Question]) -> list[Outcome]:
         """An outcome for each of the chosen questions, in their order."""
@@ -78,6 +86,9 @@ class Grader:
         if not self.references:  # then the questions stand on the student's other regions
             written |= {n for n in self.homework.regions if self._is_written(n, submission)}
         culprits: dict[str, str] = {}
+        if self.builder.has_gpu:
+            package = self.builder.package(self._bodies(submission, set()))
+            self.no_gpu = gpu.fault(package, self.driver)
         self._round(submission, written, culprits, pending, done)
         if self.references:
             self._alone(submission, written, culprits, pending, done)
@@ -278,6 +289,10 @@ class Grader:
         except OracleError as error:
             return Outcome(question, "IE", 0, str(error))
         said = "".join(printed)
+        again = [] if self.no_gpu or failures.get(gpu.GROUP) else gpu.cases(question, self.oracle)
+        if again:
+            counted += len(again)
+            failures[gpu.GROUP] = self._on_gpu(question, again, package)
         if not counted:
             return Outcome(question, "IE", 0, f"oracle.py makes no case for {question.id}")
         if question.pace and pace.GROUP in failures and failures[pace.GROUP] is None:
@@ -295,6 +310,19 @@ class Grader:
         return replace(
             first, points=points, message=message, place=place, printed=said, cases=counted
         )
+
+    def _on_gpu(self, question: Question, cases: list[Case], package: Package) -> Outcome | None:
+        """The first failure of these cases in a box that may use the GPU."""
+        failure: Outcome | None = None
+        try:
+            with open_box(
+                package.folder, self.driver, gpu.SECONDS + question.seconds, gpu=True
+            ) as box:
+                asked = (self._ask(question, case, box, package) for case in cases)
+                failure = next((outcome for outcome in asked if outcome), None)
+        except Ended as ended:
+            failure = Outcome(question, ended.verdict, 0, str(ended))
+        return failure and replace(failure, message=f"on device {gpu.DEVICE}: {failure.message}")
 
     def _timed(self, question: Question, package: Package) -> Outcome | None:
         """None if the cases whose time counts are fast enough."""
@@ -332,15 +360,15 @@ class Grader:
         return places.get(name, f"{region.path}:{region.line}")
 
 
-def record(
-    outcomes: list[Outcome], homework: Homework, oracle: Oracle, version: str
-) -> dict[str, Any]:
+def record(outcomes: list[Outcome], grader: Grader, version: str) -> dict[str, Any]:
     """The result as JSON. Values of hidden cases are not in it."""
+    homework, oracle = grader.homework, grader.oracle
     return {
         "schema": "needle/result/v1",
         "homework": homework.name,
         "needle": version,
         "isolation": sandbox.isolation(),
+        "devices": grader.devices,
         "hidden": oracle.has_hidden,
         "points": sum(outcome.points for outcome in outcomes),
         "of": sum(outcome.question.points for outcome in outcomes),

@@ -7,9 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from . import sandbox
-from .grade import Outcome
-from .oracle import Oracle, brief
-from .spec import Homework
+from .grade import Grader, Outcome
+from .oracle import brief
 
 STYLES = {"OK": "green", "IE": "magenta", "": "dim"}
 MEANING = {
@@ -31,8 +30,9 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
-def show(console: Console, homework: Homework, outcomes: list[Outcome], oracle: Oracle) -> None:
+def show(console: Console, grader: Grader, outcomes: list[Outcome]) -> None:
     """The whole result; the total is the last line."""
+    homework, oracle = grader.homework, grader.oracle
     table = Table(
         "part", "question", "points", "verdict", title=f"{homework.name}: {homework.title}"
     )
@@ -51,7 +51,10 @@ def show(console: Console, homework: Homework, outcomes: list[Outcome], oracle: 
     for outcome in waiting:
         say(console, [f"{outcome.question.id} {outcome.message}"])
     hidden = "and hidden cases" if oracle.has_hidden else "only; hidden cases are not run here"
-    say(console, [f"Public cases {hidden}. Isolation: {sandbox.isolation()}."])
+    devices = f" Kernels of CUDA ran on: {', '.join(grader.devices)}." if grader.devices else ""
+    say(console, [f"Public cases {hidden}. Isolation: {sandbox.isolation()}.{devices}"])
+    if grader.builder.has_gpu and grader.no_gpu:
+        say(console, [f"The GPU could not be used: {grader.no_gpu}"])
     total = sum(outcome.question.points for outcome in outcomes)
     say(console, [f"Total: {sum(outcome.points for outcome in outcomes)}/{total}"])
 

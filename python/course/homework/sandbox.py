@@ -72,8 +72,12 @@ def start(
     limits: Limits,
     environment: dict[str, str] | None = None,
     pass_fds: Sequence[int] = (),
+    devices: Sequence[Path] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The running program, its output in one pipe. In the end, all that it started is ended."""
+    """The running program, its output in one pipe. In the end, all that it started is ended.
+
+    `devices` are the files in /dev that it may use, beside /dev/null and its like.
+    """
     with tempfile.TemporaryDirectory(prefix="course-box-") as box:
         folder = str(cwd or box)
         writes = [*writable, Path(box)]
@@ -83,7 +87,7 @@ def start(
         words = [_tool("prlimit"), *_limits(limits), "--", *command]
         if inside:
             options = [word for name, value in env.items() for word in ("--setenv", name, value)]
-            words = [*_bubblewrap(readable, writes, folder), *options, "--", *words]
+            words = [*_bubblewrap(readable, writes, folder, devices), *options, "--", *words]
         child = subprocess.Popen(
             words,
             cwd="/" if inside else folder,
@@ -171,7 +175,12 @@ def _own_threads() -> int:
     return count
 
 
-def _bubblewrap(readable: Sequence[Path], writable: Sequence[Path], cwd: str | None) -> list[str]:
+def _bubblewrap(
+    readable: Sequence[Path],
+    writable: Sequence[Path],
+    cwd: str | None,
+    devices: Sequence[Path] = (),
+) -> list[str]:
     words = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent"]
     words += ["--new-session", "--clearenv", "--hostname", "box"]
     for name in SYSTEM:
@@ -180,6 +189,8 @@ def _bubblewrap(readable: Sequence[Path], writable: Sequence[Path], cwd: str | N
         elif Path(name).exists():
             words += ["--ro-bind", name, name]
     words += ["--proc", "/proc", "--dev", "/dev"]
+    for path in devices:
+        words += ["--dev-bind", str(path), str(path)]
     for path in readable:
         words += ["--ro-bind", str(path), str(path)]
     for path in writable:

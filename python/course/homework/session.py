@@ -160,9 +160,17 @@ def open_box(
     seconds: float,
     environment: dict[str, str] | None = None,
     memory: int | None = 4 << 30,
+    gpu: bool = False,
 ) -> Iterator[Session]:
-    """A fresh process with this `needle` and driver.py in it."""
-    limits = sandbox.Limits(cpu=seconds + STARTUP_CPU, wall=3 * seconds, memory=memory)
+    """A fresh process with this `needle` and driver.py in it.
+
+    With `gpu` it may use the GPUs of the machine. Their driver looks for them in /sys, and takes
+    far more addresses than memory, so that these have no limit then.
+    """
+    limits = sandbox.Limits(
+        cpu=seconds + STARTUP_CPU, wall=3 * seconds, memory=None if gpu else memory
+    )
+    devices = sorted(Path("/dev").glob("nvidia*")) if gpu else []
     request_out, request_in = os.pipe()
     reply_out, reply_in = os.pipe()
     env = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
@@ -176,9 +184,9 @@ def open_box(
             files: Sequence[str] = [str(folder / "box.py"), str(request_out), str(reply_in)]
             command = [sys.executable, "-I", "-B", *files, str(package), str(folder / driver.name)]
             readable = [*sandbox.interpreter_folders(), package, folder]
-            with sandbox.start(
-                command, None, readable, [], limits, env, [request_out, reply_in]
-            ) as child:
+            readable += [Path("/sys")] if gpu else []
+            pipes = [request_out, reply_in]
+            with sandbox.start(command, None, readable, [], limits, env, pipes, devices) as child:
                 for fd in (request_out, reply_in):
                     os.close(fd)
                     open_fds.discard(fd)

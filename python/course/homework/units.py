@@ -15,6 +15,7 @@ from ..paths import VENV
 
 MODULE = PROGRAMS[-1]
 SIMULATOR = "cuda/libneedle_cuda_sim.so"
+GPU_LIBRARY = "cuda/libneedle_cuda.so"
 _ARCHIVES = {"-Wl,--start-group", "-Wl,--whole-archive"}  # begin with one of these
 _OBJECT = re.compile(r"^(\S+\.o): #deps")
 
@@ -24,14 +25,21 @@ class Unit:
     """An object that is made of one or more files with regions."""
 
     output: str  # needle/libneedle_core.a.p/array_shape.cc.o
+    folder: Path  # where the command is run
     source: Path
     command: str
     paths: tuple[str, ...]  # of those files, as in the tree
 
     @property
+    def is_for_gpu(self) -> bool:
+        """Whether nvcc compiles it."""
+        return self.output.endswith(".cu.o")
+
+    @property
     def is_kernel(self) -> bool:
         """Whether its speed is graded, or what the simulator counts: compiled as in the release."""
-        return "-DNEEDLE_ISA=" in self.command or "-fsanitize=thread" in self.command
+        marks = ("-DNEEDLE_ISA=", "-fsanitize=thread")
+        return self.is_for_gpu or any(mark in self.command for mark in marks)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Library:
     """A shared library, and the command that links it."""
 
     target: str
+    folder: Path  # where it lies, and where it is linked
     link: tuple[str, ...]
     objects: frozenset[str]  # those that others can take the place of
 
@@ -48,7 +57,7 @@ class Library:
         words = [str(made.get(word, word)) for word in self.link]
         at = words.index("-o")
         words[at + 1] = str(output)
-        first = next(i for i, word in enumerate(words) if word in _ARCHIVES)
+        first = next((i for i, word in enumerate(words) if word in _ARCHIVES), len(words))
         words[first:first] = [str(path) for name, path in made.items() if name not in self.link]
         return [*words, *more]
 
@@ -73,7 +82,7 @@ class Release:
         )
         if done.returncode or "Regenerating" in done.stdout:
             return None
-        return set(re.findall(r"Compiling C\+\+ object (\S+)", done.stdout))
+        return set(re.findall(r"(?:Compiling C\+\+ object|Generating) (\S+\.o)\b", done.stdout))
 
     def users(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """For each object that was compiled from any of these files of the tree: which of them."""
@@ -91,17 +100,23 @@ class Release:
     def units(self, paths: Iterable[str]) -> dict[str, list[Unit]]:
         """By library, the objects in it that were compiled from any of these files."""
         text = (self.folder / "compile_commands.json").read_text(encoding="utf-8")
-        entries = {entry["output"]: entry for entry in json.loads(text)}
+        commands = {entry["output"]: entry["command"] for entry in json.loads(text)}
         users = self.users(paths)
         return {
             library.target: [
-                Unit(
-                    name, self.folder / entries[name]["file"], entries[name]["command"], users[name]
-                )
-                for name in sorted(library.objects & users.keys() & entries.keys())
+                self._unit(name, commands.get(name), users[name])
+                for name in sorted(library.objects & users.keys())
+                if name in commands or name.endswith(".cu.o")
             ]
             for library in self.libraries()
         }
+
+    def _unit(self, name: str, command: str | None, paths: tuple[str, ...]) -> Unit:
+        """What nvcc compiles is not among the compile commands."""
+        command = command or self._ask("commands", name).strip().splitlines()[-1]
+        words = shlex.split(command)
+        source = self.folder / words[words.index("-c") + 1]
+        return Unit(name, self.folder, source, command, paths)
 
     def libraries(self) -> list[Library]:
         """The targets as they are linked."""
@@ -118,7 +133,7 @@ class Release:
             whole |= {word} if inside else set()
         objects = {name for name in inputs if name.endswith(".o")}
         objects = {name for name in objects if f"{name.split('.p/')[0]}" not in whole}
-        return Library(target, link, frozenset(objects))
+        return Library(target, self.folder, link, frozenset(objects))
 
     def _ask(self, tool: str, *arguments: str) -> str:
         command = [ninja(), "-C", str(self.folder), "-t", tool, *arguments]
