@@ -49,8 +49,22 @@ __global__ void adamw_kernel(int64_t n, const Rates<T> rates, T* p, const T* g, 
   }
 }
 
-// A block of Philox gives four numbers, so a thread takes the elements of one block: its numbers are
-// offset + first ... offset + first + 3, where `first` may lie before element 0.
+// A block of Philox gives four numbers, which go to elements first ... first + 3, where `first` may lie
+// before element 0. A thread takes kShare blocks, as far apart as the block of threads is wide: one is
+// 55 instructions, the keys and addresses before it 50. Writing leaves time for 100, and not more.
+constexpr int kShare = 4;
+
+unsigned shares_for(int64_t elements) { return blocks_for(ceil_div(elements / 4 + 2, kShare)); }
+
+/// The first of a thread's blocks of Philox, counted from that of element 0.
+__device__ inline int64_t first_block() {
+  return int64_t{blockIdx.x} * blockDim.x * kShare + threadIdx.x;
+}
+
+/// Whether all blocks from `begin` on are whole ones of n elements that begin with a block.
+__device__ inline bool are_whole(int64_t begin, int64_t n) {
+  return (begin + (kShare - 1) * int64_t{blockDim.x} + 1) * 4 <= n;
+}
 
 /// The numbers of one block as T: uniform in [0, 1).
 template <class T>
@@ -121,7 +135,18 @@ __device__ Pack<T, 4> normal_block(uint64_t seed, uint64_t block) {
   return out;
 }
 
-/// Four numbers to the place of element `first`, as wide as a thread can.
+/// Four elements, as wide as a thread can.
+template <class T>
+__device__ Pack<T, 4> load_block(const char* from) {
+  constexpr int V = 16 / sizeof(T);
+  Pack<T, 4> all;
+  for (int j = 0; j < 4; j += V) {
+    const auto part = *reinterpret_cast<const Pack<T, V>*>(from + j * sizeof(T));
+    for (int k = 0; k < V; ++k) all.at[j + k] = part.at[k];
+  }
+  return all;
+}
+
 template <class T>
 __device__ void store_block(char* to, const Pack<T, 4>& numbers) {
   constexpr int V = 16 / sizeof(T);
@@ -134,47 +159,73 @@ __device__ void store_block(char* to, const Pack<T, 4>& numbers) {
 
 /// Limit: writing out once.
 template <class T, bool normal, bool packed>
-__global__ void random_kernel(const Walk<1> w, uint64_t seed, uint64_t offset) {
-  const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const int64_t first = thread * 4 - static_cast<int64_t>(offset % 4);
-  if (first >= w.size) return;
-  const uint64_t block = offset / 4 + static_cast<uint64_t>(thread);
-  const Pack<T, 4> numbers = normal ? normal_block<T>(seed, block) : uniform_block<T>(seed, block);
-  if (packed && first + 4 <= w.size) {
-    return store_block(w.data[0] + first * static_cast<int64_t>(sizeof(T)), numbers);
+__global__ void __launch_bounds__(kThreads, 4)
+    random_kernel(const Walk<1> w, uint64_t seed, uint64_t offset) {
+  const int64_t begin = first_block();
+  const auto numbers_of = [&](int64_t block) {
+    const uint64_t counter = offset / 4 + static_cast<uint64_t>(block);
+    return normal ? normal_block<T>(seed, counter) : uniform_block<T>(seed, counter);
+  };
+  if (packed && are_whole(begin, w.size)) {
+#pragma unroll
+    for (int s = 0; s < kShare; ++s) {
+      const int64_t block = begin + s * int64_t{blockDim.x};
+      store_block(w.data[0] + block * static_cast<int64_t>(4 * sizeof(T)), numbers_of(block));
+    }
+    return;
   }
-  for (int j = 0; j < 4; ++j) {
-    if (first + j < 0 || first + j >= w.size) continue;
-    int64_t at[1];
-    w.locate(first + j, at);
-    *reinterpret_cast<T*>(w.data[0] + at[0]) = numbers.at[j];
+#pragma unroll 1
+  for (int s = 0; s < kShare; ++s) {
+    const int64_t block = begin + s * int64_t{blockDim.x};
+    const int64_t first = block * 4 - static_cast<int64_t>(offset % 4);
+    if (first >= w.size) return;
+    const Pack<T, 4> numbers = numbers_of(block);
+    for (int j = 0; j < 4; ++j) {
+      if (first + j < 0 || first + j >= w.size) continue;
+      int64_t at[1];
+      w.locate(first + j, at);
+      *reinterpret_cast<T*>(w.data[0] + at[0]) = numbers.at[j];
+    }
   }
 }
 
 /// Operands: out, x. Reads x once and writes out once; the numbers never see memory.
 template <class T, bool packed>
-__global__ void dropout_kernel(const Walk<2> w, uint64_t seed, uint64_t offset, float p, T scale) {
-  const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const int64_t first = thread * 4 - static_cast<int64_t>(offset % 4);
-  if (first >= w.size) return;
-  const auto numbers = uniform_block<float>(seed, offset / 4 + static_cast<uint64_t>(thread));
-  const auto factor = [&](int j) { return numbers.at[j] >= p ? scale : T(0); };
-  constexpr int V = 16 / sizeof(T);
-  if (packed && first + 4 <= w.size) {
-    for (int j = 0; j < 4; j += V) {
-      const int64_t at = (first + j) * static_cast<int64_t>(sizeof(T));
-      Pack<T, V> x = *reinterpret_cast<const Pack<T, V>*>(w.data[1] + at);
-      for (int k = 0; k < V; ++k) x.at[k] *= factor(j + k);
-      *reinterpret_cast<Pack<T, V>*>(w.data[0] + at) = x;
+__global__ void __launch_bounds__(kThreads, 4)
+    dropout_kernel(const Walk<2> w, uint64_t seed, uint64_t offset, float p, T scale) {
+  const int64_t begin = first_block();
+  const auto numbers_of = [&](int64_t block) {
+    return uniform_block<float>(seed, offset / 4 + static_cast<uint64_t>(block));
+  };
+  if (packed && are_whole(begin, w.size)) {
+    Pack<T, 4> x[kShare];  // on its way while the numbers are made
+#pragma unroll
+    for (int s = 0; s < kShare; ++s) {
+      const int64_t block = begin + s * int64_t{blockDim.x};
+      x[s] = load_block<T>(w.data[1] + block * static_cast<int64_t>(4 * sizeof(T)));
+    }
+#pragma unroll
+    for (int s = 0; s < kShare; ++s) {
+      const int64_t block = begin + s * int64_t{blockDim.x};
+      const auto numbers = numbers_of(block);
+      for (int j = 0; j < 4; ++j) x[s].at[j] *= numbers.at[j] >= p ? scale : T(0);
+      store_block(w.data[0] + block * static_cast<int64_t>(4 * sizeof(T)), x[s]);
     }
     return;
   }
-  for (int j = 0; j < 4; ++j) {
-    if (first + j < 0 || first + j >= w.size) continue;
-    int64_t at[2];
-    w.locate(first + j, at);
-    *reinterpret_cast<T*>(w.data[0] + at[0]) =
-        *reinterpret_cast<const T*>(w.data[1] + at[1]) * factor(j);
+#pragma unroll 1
+  for (int s = 0; s < kShare; ++s) {
+    const int64_t block = begin + s * int64_t{blockDim.x};
+    const int64_t first = block * 4 - static_cast<int64_t>(offset % 4);
+    if (first >= w.size) return;
+    const auto numbers = numbers_of(block);
+    for (int j = 0; j < 4; ++j) {
+      if (first + j < 0 || first + j >= w.size) continue;
+      int64_t at[2];
+      w.locate(first + j, at);
+      *reinterpret_cast<T*>(w.data[0] + at[0]) =
+          *reinterpret_cast<const T*>(w.data[1] + at[1]) * (numbers.at[j] >= p ? scale : T(0));
+    }
   }
 }
 
@@ -201,7 +252,7 @@ void adamw(const AdamWStep& step, const View& p, const View& g, const View& m, c
 void random(Random kind, uint64_t seed, uint64_t offset, const View& out) {
   const auto w = walk(Order::row_major, out);
   if (w.size == 0) return;
-  const unsigned blocks = blocks_for(w.size / 4 + 2);
+  const unsigned blocks = shares_for(w.size);
   const int item = static_cast<int>(size_of(out.dtype));
   const bool packed = w.ndim == 1 && offset % 4 == 0 && w.packs(16 / item, {item});
   visit_floating(out.dtype, [&]<class T>(Tag<T>) {
@@ -222,7 +273,7 @@ void random(Random kind, uint64_t seed, uint64_t offset, const View& out) {
 void dropout(uint64_t seed, uint64_t offset, double p, const View& x, const View& out) {
   const auto w = walk(Order::row_major, out, x);
   if (w.size == 0) return;
-  const unsigned blocks = blocks_for(w.size / 4 + 2);
+  const unsigned blocks = shares_for(w.size);
   const int item = static_cast<int>(size_of(x.dtype));
   const bool packed =
       w.ndim == 1 && offset % 4 == 0 && w.step(1) == item && w.packs(16 / item, {item, item});

@@ -91,7 +91,10 @@ TEST_CASE("dropout") {
         for (double p : {0.0, 0.1, 0.9}) {
           for (Layout layout : input_layouts(shape.ndim())) {
             const auto layouts = output_layouts(shape.ndim());
-            const Layout to = layouts[shape.size() % layouts.size()];
+            // In a large compact one that begins with a block of Philox, many elements move as one.
+            const bool large = shape.size() > 1000;
+            const Layout to = large ? Layout::compact : layouts[shape.size() % layouts.size()];
+            const uint64_t offset = large ? 8 : static_cast<uint64_t>(shape.ndim()) * 5;
             CAPTURE(dtype);
             CAPTURE(shape);
             CAPTURE(p);
@@ -100,7 +103,6 @@ TEST_CASE("dropout") {
             Comparison c(device);
             const Pair x = c.input(shape, dtype, layout);
             const Pair out = c.output(shape, dtype, to);
-            const uint64_t offset = static_cast<uint64_t>(shape.ndim()) * 5;
             c.run([&](const Kernels& k, Side s) { k.dropout(2024, offset, p, x[s], out[s]); });
             CHECK(c.difference(out, {}) == "");
           }
