@@ -68,13 +68,15 @@ struct Moments {
 /// Operands: x, out; rstd, mean, one for each row.
 template <class T, class S, bool layer>
 __global__ void __launch_bounds__(kRowThreads, 1)
-    norm_kernel(const Rows<4> rows, bool has_mean, T eps, const Along<T> weight,
+    norm_kernel(const Rows<4> rows, bool keeps, bool has_mean, T eps, const Along<T> weight,
                 const Along<T> bias) {
   if (row_index() >= rows.count()) return;
   const Row<4> row(rows, row_index());
   const int n = rows.n;
+  NEEDLE_DYNAMIC_SHARED(T, shared);
+  const Kept<T> kept{keeps ? shared : nullptr, row.template data<T>(0), rows.step[0]};
   Chunk<T, S> x, w, b;
-  const auto load = [&](int begin) { x.load(row.template data<T>(0), rows.step[0], begin, n, 0); };
+  const auto load = [&](int begin) { x.load(kept.row, kept.step, begin, n, 0); };
   const auto load_affine = [&](int begin) {
     weight.load(w, begin, n, 1);
     bias.load(b, begin, n, 0);
@@ -83,6 +85,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   if (!S::kAgain) load_affine(0);  // on their way while the sums are made
   Moments<T> moments;
   for (int begin = 0;;) {
+    if (S::kAgain) kept.put(x, begin, n);
     if constexpr (layer) {
       moments.add(x, begin, n);
     } else {
@@ -100,7 +103,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   }
   const T mean = moments.mean, rstd = 1 / std::sqrt(moments.square / static_cast<T>(n) + eps);
   for (int begin = 0; begin < (S::kAgain ? n : 1); begin += x.length()) {
-    if (S::kAgain) load(begin), load_affine(begin);
+    if (S::kAgain) kept.get(x, begin, n), load_affine(begin);
     x.store(row.template data<T>(1), rows.step[1], begin, n,
             [&](int i, int) { return (x.at[i] - mean) * rstd * w.at[i] + b.at[i]; });
   }
@@ -125,46 +128,48 @@ struct Held {
   __device__ T xhat(int i) const { return (x.at[i] - mean) * rstd; }
 };
 
-/// Operands: x, dy, dx; rstd, mean, one for each row. A block takes rows far apart; while it works on
-/// one, the next is on its way. If a row is one chunk, the block keeps what its rows add to dweight
-/// and dbias: (groups, n) each, if asked for.
+/// What a row's gradient needs of the whole row: the means of dxhat * xhat and, for layer norm, of dxhat,
+/// where dxhat is dy * weight.
+template <class T>
+struct Means {
+  T product = 0, plain = 0;
+
+  __device__ void add(T dxhat, T xhat) { product += dxhat * xhat, plain += dxhat; }
+  /// From what the threads of a row of n have added up.
+  __device__ void join_row(bool layer, int n) {
+    const T part = T(1) / static_cast<T>(n);
+    product = across_row(product, T(0), Plus{}) * part;
+    plain = layer ? across_row(plain, T(0), Plus{}) * part : T(0);
+  }
+  __device__ T slope(T dxhat, T xhat, T rstd) const {
+    return rstd * (dxhat - xhat * product - plain);
+  }
+};
+
+/// Rows of one chunk. Operands: x, dy, dx; rstd, mean, one for each row. A block takes rows far apart;
+/// while it works on one, the next is on its way. It keeps what its rows add to dweight and dbias:
+/// (groups, n) each, if asked for.
 template <class T, class S, bool layer>
 __global__ void __launch_bounds__(kRowThreads, 1)
     norm_backward_kernel(const Rows<5> rows, const Along<T> weight, T* dweight, T* dbias) {
-  const int end = S::kAgain ? rows.n : 1;
   const int64_t group = row_index(), groups = int64_t{gridDim.x} * blockDim.y;
-  const T part = T(1) / static_cast<T>(rows.n);
   if (group >= rows.count()) return;
   T dweights[S::kItems] = {}, dbiases[S::kItems] = {};
   Chunk<T, S> w;
   weight.load(w, 0, rows.n, 1);
   Held<T, S, layer> next;
-  if (!S::kAgain) next.load(Row<5>(rows, group), 0);
+  next.load(Row<5>(rows, group), 0);
   for (int64_t r = group; r < rows.count(); r += groups) {
     const Row<5> row(rows, r);
-    Held<T, S, layer> held;
-    if (!S::kAgain) {
-      held = next;
-      if (r + groups < rows.count()) next.load(Row<5>(rows, r + groups), 0);
-    }
+    const Held<T, S, layer> held = next;
+    if (r + groups < rows.count()) next.load(Row<5>(rows, r + groups), 0);
     const auto dxhat = [&](int i) { return held.dy.at[i] * w.at[i]; };
-    T product = 0, plain = 0;  // means over the row: of dxhat * xhat and, for layer norm, of dxhat
-    for (int begin = 0; begin < end; begin += w.length()) {
-      if (S::kAgain) held.load(row, begin), weight.load(w, begin, rows.n, 1);
+    Means<T> means;
 #pragma unroll
-      for (int i = 0; i < S::kItems; ++i) {
-        product += dxhat(i) * held.xhat(i);
-        plain += dxhat(i);
-      }
-    }
-    product = across_row(product, T(0), Plus{}) * part;
-    plain = layer ? across_row(plain, T(0), Plus{}) * part : T(0);
-    for (int begin = 0; begin < end; begin += w.length()) {
-      if (S::kAgain) held.load(row, begin), weight.load(w, begin, rows.n, 1);
-      held.dy.store(row.template data<T>(2), rows.step[2], begin, rows.n, [&](int i, int) {
-        return held.rstd * (dxhat(i) - held.xhat(i) * product - plain);
-      });
-    }
+    for (int i = 0; i < S::kItems; ++i) means.add(dxhat(i), held.xhat(i));
+    means.join_row(layer, rows.n);
+    held.dy.store(row.template data<T>(2), rows.step[2], 0, rows.n,
+                  [&](int i, int) { return means.slope(dxhat(i), held.xhat(i), held.rstd); });
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) {
       dweights[i] += held.dy.at[i] * held.xhat(i);
@@ -174,25 +179,67 @@ __global__ void __launch_bounds__(kRowThreads, 1)
 #pragma unroll
   for (int i = 0; i < S::kItems; ++i) {
     const int j = next.x.place(0, i);
-    if (S::kAgain || j >= rows.n) continue;
+    if (j >= rows.n) continue;
     if (dweight) dweight[group * rows.n + j] = dweights[i];
     if (dbias) dbias[group * rows.n + j] = dbiases[i];
   }
 }
 
-/// dweight and dbias of rows too long for one chunk: a group's sums of one column, (groups, n) each.
+// Longer rows would be read once for their means, once for dx and once for dweight and dbias. The last
+// two are one pass if it goes along columns: two readings and a writing.
+
+template <class T, class S, bool layer>
+__global__ void __launch_bounds__(kRowThreads, 1)
+    norm_means_kernel(const Rows<5> rows, const Along<T> weight, Means<T>* out) {
+  if (row_index() >= rows.count()) return;
+  const Row<5> row(rows, row_index());
+  Held<T, S, layer> held;
+  Chunk<T, S> w;
+  Means<T> means;
+  for (int begin = 0; begin < rows.n; begin += w.length()) {
+    held.load(row, begin);
+    weight.load(w, begin, rows.n, 1);
+#pragma unroll
+    for (int i = 0; i < S::kItems; ++i) means.add(held.dy.at[i] * w.at[i], held.xhat(i));
+  }
+  means.join_row(layer, rows.n);
+  if (threadIdx.x == 0) out[row_index()] = means;
+}
+
+/// dx, and a group's sums of one column: (groups, n) each, if asked for. Threads beside each other take
+/// columns beside each other, some rows at a time: all are asked for before the first is used.
 template <class T, bool layer>
-__global__ void norm_columns_kernel(const Rows<5> rows, T* dweight, T* dbias) {
+__global__ void norm_columns_kernel(const Rows<5> rows, const Along<T> weight,
+                                    const Means<T>* means, T* dweight, T* dbias) {
+  constexpr int kAtOnce = 4;
   const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (j >= rows.n) return;
+  const T w = weight.data ? weight.data[j * weight.step] : T(1);
   T dw = 0, db = 0;
-  for (int64_t r = blockIdx.y; r < rows.count(); r += gridDim.y) {
-    const Row<5> row(rows, r);
-    const T mean = layer ? *row.template data<T>(4) : T(0);
-    const T dy = row.template data<T>(1)[j * rows.step[1]];
-    const T x = row.template data<T>(0)[j * rows.step[0]];
-    dw += dy * (x - mean) * *row.template data<T>(3);
-    db += dy;
+  for (int64_t first = blockIdx.y; first < rows.count(); first += kAtOnce * int64_t{gridDim.y}) {
+    T x[kAtOnce], dy[kAtOnce], rstd[kAtOnce];
+    T* dx[kAtOnce];
+    Means<T> of_row[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int64_t r = first + k * int64_t{gridDim.y};
+      if (r >= rows.count()) continue;
+      const Row<5> row(rows, r);
+      const T mean = layer ? *row.template data<T>(4) : T(0);
+      of_row[k] = means[r];
+      rstd[k] = *row.template data<T>(3);
+      x[k] = row.template data<T>(0)[j * rows.step[0]] - mean;
+      dy[k] = row.template data<T>(1)[j * rows.step[1]];
+      dx[k] = row.template data<T>(2) + j * rows.step[2];
+    }
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      if (first + k * int64_t{gridDim.y} >= rows.count()) continue;
+      const T xhat = x[k] * rstd[k];
+      *dx[k] = of_row[k].slope(dy[k] * w, xhat, rstd[k]);
+      dw += dy[k] * xhat;
+      db += dy[k];
+    }
   }
   if (dweight) dweight[blockIdx.y * rows.n + j] = dw;
   if (dbias) dbias[blockIdx.y * rows.n + j] = db;
@@ -225,11 +272,12 @@ void norm(Norm kind, double eps, const View& x, const View& weight, const View& 
     constexpr int most = kMostItems<T, 1>;
     const Along<T> w(weight), b(bias);
     const bool packs = rows.packs(16 / sizeof(T), sizeof(T)) && w.packs() && b.packs();
-    const RowLaunch launch(rows.count(), rows.n, most, packs);
+    RowLaunch launch(rows.count(), rows.n, most, packs);
+    launch.keep(rows.n, sizeof(T), kRowThreads);
     visit_share<T, most>(launch, [&]<class S>(S) {
       visit_kind(kind, [&]<class Layer>(Layer) {
-        NEEDLE_LAUNCH((norm_kernel<T, S, Layer::value>), launch.grid, launch.block, 0, rows,
-                      mean.data != nullptr, static_cast<T>(eps), w, b);
+        NEEDLE_LAUNCH((norm_kernel<T, S, Layer::value>), launch.grid, launch.block, launch.kept,
+                      rows, launch.kept > 0, mean.data != nullptr, static_cast<T>(eps), w, b);
       });
     });
   });
@@ -252,15 +300,22 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
     const Workspace weight_sums(dweight.data ? bytes : 0), bias_sums(dbias.data ? bytes : 0);
     T* dw = weight_sums.as<T>();
     T* db = bias_sums.as<T>();
+    const Workspace row_means(launch.again ? static_cast<size_t>(count) * sizeof(Means<T>) : 0);
+    auto* const means = row_means.as<Means<T>>();
     visit_kind(kind, [&]<class Layer>(Layer) {
       if (count == 0) return;
       visit_share<T, most>(launch, [&]<class S>(S) {
-        NEEDLE_LAUNCH((norm_backward_kernel<T, S, Layer::value>), launch.grid, launch.block, 0,
-                      rows, w, dw, db);
+        if constexpr (S::kAgain) {
+          NEEDLE_LAUNCH((norm_means_kernel<T, S, Layer::value>), static_cast<unsigned>(count),
+                        launch.block, 0, rows, w, means);
+        } else {
+          NEEDLE_LAUNCH((norm_backward_kernel<T, S, Layer::value>), launch.grid, launch.block, 0,
+                        rows, w, dw, db);
+        }
       });
-      if (!launch.again || (!dw && !db)) return;
+      if (!launch.again) return;
       const dim3 grid(static_cast<unsigned>(ceil_div(n, 256)), static_cast<unsigned>(groups));
-      NEEDLE_LAUNCH((norm_columns_kernel<T, Layer::value>), grid, 256, 0, rows, dw, db);
+      NEEDLE_LAUNCH((norm_columns_kernel<T, Layer::value>), grid, 256, 0, rows, w, means, dw, db);
     });
     if (dweight.data) sum_groups(dw, groups, dweight);
     if (dbias.data) sum_groups(db, groups, dbias);

@@ -2,16 +2,19 @@
 //
 // A row is loaded once, in a chunk that stays in registers. Neighbouring threads read neighbouring
 // packs of 16 bytes, where the rows lie so that they can, and the loads of a thread do not wait for
-// each other. Rows of up to 512 elements have a warp each, longer ones a block, and those too long for
-// the registers of a block are read again, chunk by chunk, for each pass over them.
+// each other. Rows of up to 512 elements have a warp each, longer ones a block. Those too long for the
+// registers of a block are gone through chunk by chunk, once for each pass: a second time in shared
+// memory, if they fit there (on an H100 57,000 floats), else where they were.
 #pragma once
 
 #include "cuda/kernels/group.cuh"
 #include "cuda/kernels/map.cuh"
+#include "cuda/memory.h"
 
 namespace needle::NEEDLE_GPU {
 
-inline constexpr int kRowThreads = 512;  // of a row, at most
+inline constexpr int kRowThreads = 512;    // of a row, at most,
+inline constexpr int kKeptThreads = 1024;  // but of one that a block keeps, if registers suffice
 
 /// The rows of N operands. One without the last axis (a statistic of each row) has step 0.
 template <int N>
@@ -134,6 +137,24 @@ struct Chunk {
   }
 };
 
+/// A row between two passes over its chunks: in `shared`, or if that is null, where it was. A thread gets
+/// what it has put there itself, so that nobody waits for others.
+template <class T>
+struct Kept {
+  T* shared;
+  const T* row;
+  int64_t step;
+
+  template <class S>
+  __device__ void put(const Chunk<T, S>& chunk, int begin, int n) const {
+    if (shared) chunk.store(shared, 1, begin, n, [&](int i, int) { return chunk.at[i]; });
+  }
+  template <class S>
+  __device__ void get(Chunk<T, S>& chunk, int begin, int n) const {
+    shared ? chunk.load(shared, 1, begin, n, T(0)) : chunk.load(row, step, begin, n, T(0));
+  }
+};
+
 /// How many items a thread holds of a short row, and of any other if it holds `arrays` chunks of T.
 inline constexpr int kFewItems = 4;
 template <class T, int arrays>
@@ -144,6 +165,7 @@ struct RowLaunch {
   dim3 grid, block;
   int items;
   bool again, packs;
+  size_t kept = 0;  // bytes of shared memory for a row between two passes
 
   RowLaunch(int64_t rows, int n, int most, bool packed) : packs(packed) {
     unsigned threads = 32;
@@ -152,6 +174,15 @@ struct RowLaunch {
     again = static_cast<int>(threads) * items < n;
     block = dim3(threads, threads == 32 ? 8 : 1);
     grid = dim3(static_cast<unsigned>(ceil_div(rows, block.y)));
+  }
+  /// Keeps n elements of `item` bytes of a row that is read again, if there is room: then the block is
+  /// alone on its multiprocessor, and should have so many threads.
+  void keep(int n, size_t item, unsigned threads) {
+    constexpr size_t kForSums = 1 << 10;  // of across_row
+    const size_t bytes = static_cast<size_t>(n) * item;
+    if (!again || bytes + kForSums > most_shared()) return;
+    kept = bytes;
+    block.x = threads;
   }
 };
 

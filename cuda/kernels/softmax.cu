@@ -11,10 +11,13 @@ constexpr int64_t kIgnored = -100;  // the label of a row that has no loss
 
 /// Operands: x, out.
 template <class T, class S, bool log>
-__global__ void __launch_bounds__(kRowThreads, 1) softmax_kernel(const Rows<2> rows) {
+__global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
+    softmax_kernel(const Rows<2> rows, bool keeps) {
   if (row_index() >= rows.count()) return;
   const Row<2> row(rows, row_index());
   const T* x = row.template data<T>(0);
+  NEEDLE_DYNAMIC_SHARED(T, shared);
+  [[maybe_unused]] const Kept<T> kept{keeps ? shared : nullptr, x, rows.step[0]};
   // BEGIN SOLUTION hw2.softmax_kernel
   Chunk<T, S> chunk;
   LogSum<T> lse;
@@ -27,6 +30,7 @@ __global__ void __launch_bounds__(kRowThreads, 1) softmax_kernel(const Rows<2> r
   if (S::kAgain) {
     for (int begin = 0; begin < rows.n; begin += chunk.length()) {
       chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
+      kept.put(chunk, begin, rows.n);
       lse.add(chunk);
     }
     lse.join_row();
@@ -41,7 +45,7 @@ __global__ void __launch_bounds__(kRowThreads, 1) softmax_kernel(const Rows<2> r
   const T last = log ? std::log(lse.sum) : 1 / lse.sum;
   for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += chunk.length()) {
     if (S::kAgain) {
-      chunk.load(x, rows.step[0], begin, rows.n, 0);
+      kept.get(chunk, begin, rows.n);
       shift();
     }
     chunk.store(row.template data<T>(1), rows.step[1], begin, rows.n,
@@ -130,12 +134,15 @@ void softmax(bool log, const View& x, const View& out) {
   const Rows<2> rows = rows_of(x, out);
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
-    const RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
+    RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
+    launch.keep(rows.n, sizeof(T), kKeptThreads);
     visit_share<T, most>(launch, [&]<class S>(S) {
       if (log) {
-        NEEDLE_LAUNCH((softmax_kernel<T, S, true>), launch.grid, launch.block, 0, rows);
+        NEEDLE_LAUNCH((softmax_kernel<T, S, true>), launch.grid, launch.block, launch.kept, rows,
+                      launch.kept > 0);
       } else {
-        NEEDLE_LAUNCH((softmax_kernel<T, S, false>), launch.grid, launch.block, 0, rows);
+        NEEDLE_LAUNCH((softmax_kernel<T, S, false>), launch.grid, launch.block, launch.kept, rows,
+                      launch.kept > 0);
       }
     });
   });

@@ -24,9 +24,13 @@ Shape without_last(Shape shape) {
   return shape;
 }
 
+/// Rows that a GPU's block holds in registers, keeps in shared memory, and reads again; odd ones, too.
+constexpr int64_t kLong[] = {1000, 9000, 9001, 60001};
+
 /// f(shape, layout, out_layout) with one of the two varied at a time.
 template <class F>
 void for_each_layout(F f) {
+  for (int64_t n : kLong) f(Shape{2, n}, Layout::compact, Layout::compact);
   for (const Shape& shape : row_shapes()) {
     for (Layout layout : input_layouts(shape.ndim())) f(shape, layout, Layout::compact);
     for (Layout layout : output_layouts(shape.ndim())) f(shape, Layout::compact, layout);
@@ -164,49 +168,61 @@ TEST_CASE("norm") {
   });
 }
 
+namespace {
+
+void check_norm_backward(Device device, const NormCase& norm, DType dtype, const Shape& shape,
+                         Layout layout, Layout out_layout) {
+  CAPTURE(norm.kind == Norm::rms);
+  CAPTURE(norm.weight);
+  CAPTURE(norm.bias);
+  CAPTURE(dtype);
+  CAPTURE(shape);
+  CAPTURE(layout);
+  CAPTURE(out_layout);
+  Comparison c(device);
+  const int64_t n = shape.back();
+  const Layout vector = out_layout == Layout::compact ? Layout::compact : Layout::sliced;
+  const Pair x = c.input(shape, dtype, layout);
+  const Pair weight = c.input({n}, dtype, vector);
+  const Pair dy = c.input(shape, dtype, layout);
+  const Pair mean = c.output(without_last(shape), dtype);
+  const Pair rstd = c.output(without_last(shape), dtype);
+  const Pair dx = c.output(shape, dtype, out_layout);
+  const Pair dweight = c.output({n}, dtype, vector);
+  const Pair dbias = c.output({n}, dtype, vector);
+  c.run([&](const Kernels& k, Side s) {
+    const View w = norm.weight ? weight[s] : View();
+    reference_kernels.norm(norm.kind, 1e-5, x[s], w, View(), dx[s], mean[s], rstd[s]);
+    k.norm_backward(norm.kind, x[s], w, mean[s], rstd[s], dy[s], dx[s],
+                    norm.weight ? dweight[s] : View(), norm.bias ? dbias[s] : View());
+  });
+  // rstd times terms that may cancel.
+  double scale = 4;
+  for (int64_t i = 0; i < rstd[want].size(); ++i) {
+    scale = std::max(scale, 4 * value_at(rstd[want], i));
+  }
+  CHECK(c.difference(dx, {.terms = n, .scale = scale, .times = 2}) == "");
+  const int64_t rows = without_last(shape).size();
+  const Tolerance sums{
+      .terms = rows, .scale = 1 + 0.5 * static_cast<double>(rows), .normwise = true};
+  if (norm.weight) CHECK(c.difference(dweight, sums) == "");
+  if (norm.bias) CHECK(c.difference(dbias, sums) == "");
+}
+
+}  // namespace
+
 TEST_CASE("norm_backward") {
   for_each_device(&Kernels::norm_backward, "norm_backward", [](Device device) {
     for (const NormCase& norm : kNorms) {
       for (DType dtype : kFloating) {
         for_each_layout([&](const Shape& shape, Layout layout, Layout out_layout) {
           if (norm.kind == Norm::layer && is_constant(shape, layout)) return;
-          CAPTURE(norm.kind == Norm::rms);
-          CAPTURE(norm.weight);
-          CAPTURE(norm.bias);
-          CAPTURE(dtype);
-          CAPTURE(shape);
-          CAPTURE(layout);
-          CAPTURE(out_layout);
-          Comparison c(device);
-          const int64_t n = shape.back();
-          const Layout vector = out_layout == Layout::compact ? Layout::compact : Layout::sliced;
-          const Pair x = c.input(shape, dtype, layout);
-          const Pair weight = c.input({n}, dtype, vector);
-          const Pair dy = c.input(shape, dtype, layout);
-          const Pair mean = c.output(without_last(shape), dtype);
-          const Pair rstd = c.output(without_last(shape), dtype);
-          const Pair dx = c.output(shape, dtype, out_layout);
-          const Pair dweight = c.output({n}, dtype, vector);
-          const Pair dbias = c.output({n}, dtype, vector);
-          c.run([&](const Kernels& k, Side s) {
-            const View w = norm.weight ? weight[s] : View();
-            reference_kernels.norm(norm.kind, 1e-5, x[s], w, View(), dx[s], mean[s], rstd[s]);
-            k.norm_backward(norm.kind, x[s], w, mean[s], rstd[s], dy[s], dx[s],
-                            norm.weight ? dweight[s] : View(), norm.bias ? dbias[s] : View());
-          });
-          // rstd times terms that may cancel.
-          double scale = 4;
-          for (int64_t i = 0; i < rstd[want].size(); ++i) {
-            scale = std::max(scale, 4 * value_at(rstd[want], i));
-          }
-          CHECK(c.difference(dx, {.terms = n, .scale = scale, .times = 2}) == "");
-          const int64_t rows = without_last(shape).size();
-          const Tolerance sums{
-              .terms = rows, .scale = 1 + 0.5 * static_cast<double>(rows), .normwise = true};
-          if (norm.weight) CHECK(c.difference(dweight, sums) == "");
-          if (norm.bias) CHECK(c.difference(dbias, sums) == "");
+          check_norm_backward(device, norm, dtype, shape, layout, out_layout);
         });
       }
+      // So many long rows that a GPU's thread works on several at once, and on more after them.
+      check_norm_backward(device, norm, DType::float32, {300, 4100}, Layout::compact,
+                          Layout::compact);
     }
   });
 }
