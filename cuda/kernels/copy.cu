@@ -55,7 +55,8 @@ __global__ void copy_kernel(const Walk<2> w) {
 /// Tiles of T, of which kPack side by side move as one.
 template <class T, int kPack>
 struct TransposeTile {
-  static constexpr int kSide = sizeof(T) == 8 ? 32 : sizeof(T) == 1 ? 128 : 64;
+  // Lines of a tile are 256 bytes long, and of single bytes 128: of longer ones it would not fit.
+  static constexpr int kSide = sizeof(T) == 1 ? 128 : 256 / static_cast<int>(sizeof(T));
   static constexpr int kRowThreads = 32, kRows = 8;  // of a block
   static constexpr int kAcross = kSide / (kRowThreads * kPack);
   static constexpr int kDown = kSide / kRows;

@@ -49,6 +49,7 @@ struct Plan {
   Walk<2> kept;     // x and out along the axes that are kept
   Walk<1> reduced;  // x along the others
   int64_t length, parts;
+  bool packs;  // what is joined can be read 16 bytes at a time, and so can each part
   Total* partial;
 };
 
@@ -82,6 +83,35 @@ __device__ typename F::Total fold(const Walk<1>& reduced, const char* x, int64_t
   return total;
 }
 
+/// Joins elements begin ... end of compact x: this thread's of those that the threads of a row share.
+/// Both are multiples of what a thread reads at a time, and x is aligned to it.
+template <class F, class T>
+__device__ typename F::Total fold_packs(const char* x, int64_t begin, int64_t end) {
+  using Total = typename F::Total;
+  constexpr int V = 16 / sizeof(T), kPacks = kLoads / 2;
+  const auto* const packs = reinterpret_cast<const Pack<T, V>*>(x);
+  const F join{};
+  Total total = F::first();
+  const auto take = [&](const Pack<T, V>& pack) {
+#pragma unroll
+    for (int k = 0; k < V; ++k) total = join(total, static_cast<Total>(pack.at[k]));
+  };
+  const int64_t hop = blockDim.x, last = end / V;
+  int64_t i = begin / V + threadIdx.x;
+  for (; i + (kPacks - 1) * hop < last; i += kPacks * hop) {
+    Pack<T, V> some[kPacks];
+#pragma unroll
+    for (int j = 0; j < kPacks; ++j) some[j] = packs[i + j * hop];
+#pragma unroll
+    for (int j = 0; j < kPacks; ++j) take(some[j]);
+  }
+  for (; i < last; i += hop) {
+    const Pack<T, V> one = packs[i];
+    take(one);
+  }
+  return total;
+}
+
 template <class T, class Total>
 __device__ void put(const Plan<Total>& plan, int64_t output, int64_t part, int64_t to,
                     Total total) {
@@ -101,8 +131,9 @@ __global__ void reduce_rows(const Plan<typename F::Total> plan) {
   plan.kept.locate(output, at);
   const int64_t begin = blockIdx.y * plan.length;
   const int64_t end = least(begin + plan.length, plan.reduced.size);
-  const auto mine =
-      fold<F, T>(plan.reduced, plan.kept.data[0] + at[0], begin + threadIdx.x, end, blockDim.x);
+  const char* x = plan.kept.data[0] + at[0];
+  const auto mine = plan.packs ? fold_packs<F, T>(x, begin, end)
+                               : fold<F, T>(plan.reduced, x, begin + threadIdx.x, end, blockDim.x);
   const auto total = across_row(mine, F::first(), F{});
   if (threadIdx.x == 0) put<T>(plan, output, blockIdx.y, at[1], total);
 }
@@ -163,6 +194,15 @@ View restricted(const View& x, const View& out, bool kept) {
   return part;
 }
 
+/// Whether every element of operand k of a walk lies at a multiple of 16 bytes: what is compact there can
+/// be read in packs.
+template <int N>
+bool starts_packs(const Walk<N>& w, int k) {
+  bool all = reinterpret_cast<uintptr_t>(w.data[k]) % 16 == 0;
+  for (int axis = 0; axis < w.ndim; ++axis) all &= w.stride[k][axis] % 16 == 0;
+  return all;
+}
+
 /// The threads of a block: x along what lies side by side in memory.
 dim3 block_of(bool rows, int64_t outputs, int64_t terms) {
   constexpr int64_t kMany = 1 << 17;  // outputs, of which each thread or warp may have one
@@ -180,8 +220,13 @@ template <class F, class T>
 void reduce_as(const View& x, const View& out) {
   using Total = typename F::Total;
   constexpr int64_t kBlocks = 2048;  // occupy the largest GPU twice
+  constexpr int V = 16 / sizeof(T);
   Plan<Total> plan{walk(Order::memory, restricted(x, out, true), out),
-                   walk(Order::memory, restricted(x, out, false)), 0, 1, nullptr};
+                   walk(Order::memory, restricted(x, out, false)),
+                   0,
+                   1,
+                   false,
+                   nullptr};
   const int64_t outputs = plan.kept.size, terms = plan.reduced.size;
   const int64_t inner = magnitude(plan.reduced.step(0)), outer = magnitude(plan.kept.step(0));
   const bool rows = terms >= 32 && (outputs == 1 || inner <= outer || outer == 0);
@@ -192,8 +237,11 @@ void reduce_as(const View& x, const View& out) {
   plan.length = terms;
   if (wide < kBlocks && terms > least_length) {
     plan.length = ceil_div(terms, least(ceil_div(kBlocks, wide), ceil_div(terms, least_length)));
+    plan.length = ceil_div(plan.length, V) * V;
     plan.parts = ceil_div(terms, plan.length);
   }
+  const bool compact = plan.reduced.ndim == 1 && plan.reduced.step(0) == sizeof(T);
+  plan.packs = rows && compact && terms % V == 0 && starts_packs(plan.kept, 0);
   const Workspace partial(plan.parts > 1 ? sizeof(Total) * plan.parts * outputs : 0);
   plan.partial = partial.as<Total>();
   const dim3 grid(static_cast<unsigned>(wide), static_cast<unsigned>(plan.parts));

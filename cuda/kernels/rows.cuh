@@ -175,8 +175,8 @@ struct RowLaunch {
     block = dim3(threads, threads == 32 ? 8 : 1);
     grid = dim3(static_cast<unsigned>(ceil_div(rows, block.y)));
   }
-  /// Keeps n elements of `item` bytes of a row that is read again, if there is room: then the block is
-  /// alone on its multiprocessor, and should have so many threads.
+  /// Keeps n elements of `item` bytes of a row that is read again, if there is room: then few blocks fit
+  /// on a multiprocessor, and each should have so many threads.
   void keep(int n, size_t item, unsigned threads) {
     constexpr size_t kForSums = 1 << 10;  // of across_row
     const size_t bytes = static_cast<size_t>(n) * item;

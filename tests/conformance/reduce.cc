@@ -99,6 +99,9 @@ TEST_CASE("reduce keeps its accuracy over a hundred thousand terms") {
                    Fill::normal);
       check_reduce(device, Reduce::sum, dtype, {5, 40009}, 2, Layout::compact, Layout::compact,
                    Fill::normal);
+      // Whole packs of 16 bytes, but no round number of them.
+      check_reduce(device, Reduce::sum, dtype, {3, 40004}, 2, Layout::compact, Layout::compact,
+                   Fill::normal);
       check_reduce(device, Reduce::sum, dtype, {40009, 5}, 1, Layout::compact, Layout::compact,
                    Fill::positive);
       check_reduce(device, Reduce::max, dtype, {301, 401}, 3, Layout::transposed, Layout::compact,
