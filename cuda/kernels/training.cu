@@ -61,6 +61,22 @@ __device__ inline int64_t first_block() {
   return int64_t{blockIdx.x} * blockDim.x * kShare + threadIdx.x;
 }
 
+/// f(i, j) for the elements i of n that get numbers j of a thread's blocks, block by block: before them,
+/// start(block).
+template <class Start, class F>
+__device__ void one_by_one(uint64_t offset, int64_t n, Start start, F f) {
+#pragma unroll 1
+  for (int s = 0; s < kShare; ++s) {
+    const int64_t block = first_block() + s * int64_t{blockDim.x};
+    const int64_t first = block * 4 - static_cast<int64_t>(offset % 4);
+    if (first >= n) return;
+    start(block);
+    for (int j = 0; j < 4; ++j) {
+      if (first + j >= 0 && first + j < n) f(first + j, j);
+    }
+  }
+}
+
 /// Whether all blocks from `begin` on are whole ones of n elements that begin with a block.
 __device__ inline bool are_whole(int64_t begin, int64_t n) {
   return (begin + (kShare - 1) * int64_t{blockDim.x} + 1) * 4 <= n;
@@ -174,19 +190,14 @@ __global__ void __launch_bounds__(kThreads, 4)
     }
     return;
   }
-#pragma unroll 1
-  for (int s = 0; s < kShare; ++s) {
-    const int64_t block = begin + s * int64_t{blockDim.x};
-    const int64_t first = block * 4 - static_cast<int64_t>(offset % 4);
-    if (first >= w.size) return;
-    const Pack<T, 4> numbers = numbers_of(block);
-    for (int j = 0; j < 4; ++j) {
-      if (first + j < 0 || first + j >= w.size) continue;
-      int64_t at[1];
-      w.locate(first + j, at);
-      *reinterpret_cast<T*>(w.data[0] + at[0]) = numbers.at[j];
-    }
-  }
+  Pack<T, 4> numbers;
+  one_by_one(
+      offset, w.size, [&](int64_t block) { numbers = numbers_of(block); },
+      [&](int64_t i, int j) {
+        int64_t at[1];
+        w.locate(i, at);
+        *reinterpret_cast<T*>(w.data[0] + at[0]) = numbers.at[j];
+      });
 }
 
 /// Operands: out, x. Reads x once and writes out once; the numbers never see memory.
@@ -213,20 +224,15 @@ __global__ void __launch_bounds__(kThreads, 4)
     }
     return;
   }
-#pragma unroll 1
-  for (int s = 0; s < kShare; ++s) {
-    const int64_t block = begin + s * int64_t{blockDim.x};
-    const int64_t first = block * 4 - static_cast<int64_t>(offset % 4);
-    if (first >= w.size) return;
-    const auto numbers = numbers_of(block);
-    for (int j = 0; j < 4; ++j) {
-      if (first + j < 0 || first + j >= w.size) continue;
-      int64_t at[2];
-      w.locate(first + j, at);
-      *reinterpret_cast<T*>(w.data[0] + at[0]) =
-          *reinterpret_cast<const T*>(w.data[1] + at[1]) * (numbers.at[j] >= p ? scale : T(0));
-    }
-  }
+  Pack<float, 4> numbers;
+  one_by_one(
+      offset, w.size, [&](int64_t block) { numbers = numbers_of(block); },
+      [&](int64_t i, int j) {
+        int64_t at[2];
+        w.locate(i, at);
+        *reinterpret_cast<T*>(w.data[0] + at[0]) =
+            *reinterpret_cast<const T*>(w.data[1] + at[1]) * (numbers.at[j] >= p ? scale : T(0));
+      });
 }
 
 bool aligned(const View& x) { return reinterpret_cast<uintptr_t>(x.data) % 16 == 0; }
