@@ -167,10 +167,14 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<
   const bool crowded = b.row * item % 256 == 0 && k > 64;
   const bool b_stays = same && n * k * item <= half && b.column == 1 && !crowded;
   const Blocks block = a_stays && b_stays ? Blocks{m, n, k} : blocks_for<T, depth>(m, n, k);
-  const int64_t b_columns = b_stays ? width : round_up(block.n, width);
-  const int64_t a_rows = a_stays ? 0 : round_up(block.m, kRows);
   const int64_t most = (block.k + depth - 1) / depth;
-  const auto room_for_b = [&] { return static_cast<T*>(scratch(0, b_columns * most * item)); };
+  // A transposed A has its rows side by side: a block of them is a line or two of each of its columns.
+  // As many blocks are packed at once as take a quarter of L3.
+  const int64_t at_once =
+      a.row != 1 ? block.m : even_piece(m, caches().l3 / 4 / (most * item), block.m);
+  const int64_t a_size = a_stays ? 0 : (at_once + kRows - 1) / kRows * spaced<T>(kRows * most);
+  const int64_t b_size = (b_stays ? 1 : (block.n + width - 1) / width) * spaced<T>(width * most);
+  const auto room_for_b = [&] { return static_cast<T*>(scratch(0, b_size * item)); };
   T* const shared_b = room_for_b();
 
   for (int64_t j = 0; j < n; j += block.n) {
@@ -179,12 +183,13 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<
     for (int64_t p = 0; p < k; p += block.k) {
       const int64_t some = least(block.k, k - p);
       const int64_t steps = (some + depth - 1) / depth;
+      const int64_t a_panel = spaced<T>(kRows * steps), b_panel = spaced<T>(width * steps);
       const Shares shares(m, columns, some, kRows, width, threads);
       const Matrix<const S> b_block{b.data + p * b.row + j * b.column, b.row, b.column};
       const auto pack_some_b = [&](int64_t begin, int64_t end, T* packed_b) {
         pack_b<T, depth, width, S>(end - begin, some,
                                    {b_block.data + begin * b.column, b.row, b.column},
-                                   packed_b + begin * steps, width * steps);
+                                   packed_b + begin / width * b_panel, b_panel);
       };
       if (b_stays && whole < columns) {
         pack_columns<T, depth, width, S>(columns - whole, some, {b_block.data + whole, b.row, 1},
@@ -195,20 +200,22 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<
       shares.of_c([&](int64_t top, int64_t bottom, int64_t begin, int64_t end) {
         T* packed_b = shared_b;
         if (!b_stays && !shares.together()) pack_some_b(begin, end, packed_b = room_for_b());
-        Panels<T> b_panels{packed_b + begin * steps, width * steps, 1, width};
+        Panels<T> b_panels{packed_b + begin / width * b_panel, b_panel, 1, width};
         if constexpr (same) {
           if (b_stays) b_panels = {b_block.data + begin, width, 1, b.row};
         }
-        const T* last = b_stays ? packed_b : packed_b + whole * steps;
-        T* packed_a = static_cast<T*>(scratch(1, (a_rows * most + kWidth<T>)*item));
+        const T* last = b_stays ? packed_b : packed_b + whole / width * b_panel;
+        T* packed_a = static_cast<T*>(scratch(1, a_size * item));
         for (int64_t i = top; i < bottom; i += block.m) {
           const int64_t rows = least(block.m, bottom - i);
           const Matrix<const S> a_block{a.data + i * a.row + p * a.column, a.row, a.column};
-          Panels<T> a_panels{packed_a, kRows * steps, 1, kRows};
-          if (!a_stays) {
-            pack_a<T, depth, S>(rows, some, a_block, packed_a);
-          } else if constexpr (same) {
-            a_panels = {a_block.data, kRows * a.row, a.row, a.column};
+          const int64_t into = (i - top) % at_once;
+          Panels<T> a_panels{packed_a + into / kRows * a_panel, a_panel, 1, kRows};
+          if constexpr (same) {
+            if (a_stays) a_panels = {a_block.data, kRows * a.row, a.row, a.column};
+          }
+          if (!a_stays && into == 0) {
+            pack_a<T, depth, S>(least(at_once, bottom - i), some, a_block, packed_a, a_panel);
           }
           multiply_block<T, step>(rows, end - begin, steps, a_panels, b_panels, last,
                                   {c.data + i * c.row + j + begin, c.row, 1}, accumulate || p > 0);

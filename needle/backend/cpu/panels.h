@@ -49,19 +49,32 @@ template <class T, int64_t depth, class S>
   }
 }
 
-/// Panels of `width` compact columns of a matrix (k, n), n in whole panels: a few rows at a time, over
-/// all panels, so that memory is read as streams.
+/// From one packed panel of so many elements to the next. Some lines more: a round number of pages apart,
+/// what is written into all panels in turn would compete for a few places in L1.
+template <class T>
+inline int64_t spaced(int64_t elements) {
+  return elements + 64 / static_cast<int64_t>(sizeof(T));
+}
+
+/// Asks for the lines of n elements, to read or to write them.
+template <int64_t n, bool write = false, class T>
+[[gnu::always_inline]] inline void ask_for(const T* p) {
+#pragma GCC unroll 4
+  for (size_t i = 0; i < n * sizeof(T); i += 64) {
+    __builtin_prefetch(reinterpret_cast<const char*>(p) + i, write);
+  }
+}
+
+/// Panels of `width` compact columns of a matrix (k, n), n in whole panels: row by row over all panels,
+/// so that memory is read as one stream. The lines to be written, and the row below, are asked for.
 template <class T, int64_t depth, int64_t width, class S>
 void pack_streams(int64_t n, int64_t k, const S* from, int64_t row, T* out, int64_t panel) {
-  constexpr int64_t kStreams = 8;
-  const int64_t steps = k / depth;
-  for (int64_t p = 0; p < steps; p += kStreams) {
-    const int64_t end = least(steps, p + kStreams);
+  for (int64_t p = 0; p < k; p += depth, from += depth * row, out += width) {
     for (int64_t j = 0; j < n; j += width) {
-      for (int64_t q = p; q < end; ++q) {
-        pack_row<T, depth>(out + j / width * panel + q * width, from + depth * q * row + j, row,
-                           width);
-      }
+      T* to = out + j / width * panel;
+      pack_row<T, depth>(to, from + j, row, width);
+      ask_for<width>(from + j + depth * row);
+      ask_for<width, true>(to + 2 * width);
     }
   }
 }
@@ -84,17 +97,18 @@ template <class T, int64_t depth, class S>
   }
 }
 
-/// Panels of kRows rows of A (m, k), k-major. Writes up to kWidth elements behind them.
+/// Panels of kRows rows of A (m, k), k-major, `panel` elements apart: spaced(), as up to kWidth are
+/// written behind each.
 template <class T, int64_t depth, class S>
-void pack_a(int64_t m, int64_t k, Matrix<const S> a, T* out) {
+void pack_a(int64_t m, int64_t k, Matrix<const S> a, T* out, int64_t panel) {
   const int64_t steps = (k + depth - 1) / depth, whole = k / depth;
   int64_t i = 0;
   if (a.row == 1 && k % depth == 0) {
     i = m / kRows * kRows;
-    pack_streams<T, depth, kRows>(i, k, a.data, a.column, out, kRows * steps);
-    out += i * steps;
+    pack_streams<T, depth, kRows>(i, k, a.data, a.column, out, panel);
+    out += i / kRows * panel;
   }
-  for (; i < m; i += kRows, out += kRows * steps) {
+  for (; i < m; i += kRows, out += panel) {
     const int64_t rows = least(kRows, m - i);
     const S* from = a.data + i * a.row;
     const int64_t step = depth * a.column;
