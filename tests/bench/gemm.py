@@ -4,7 +4,9 @@ All of them are called from Python, which costs each about a microsecond a call,
 they wrote before. The limit is the processor's multiply-adds.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from harness import SETTLE, Row, compare, count, keep_memory, main, peer, timed
@@ -60,12 +62,13 @@ def rows() -> list[Row]:
         blas.set_num_threads(threads)
         for dtype in ("float32", "float64"):
             for name, a, b in cases(dtype):
-                c = np.empty((*a.shape[:-1], b.shape[-1]), dtype)
-                x, y = ndl.from_numpy(a), ndl.from_numpy(b)
-                theirs = [torch.from_numpy(array) for array in (a, b, c)]
-                peers = {"PyTorch": timed(partial(torch.matmul, *theirs[:2], out=theirs[2]))}
+                x, y = (_own(ndl.tensor, array) for array in (a, b))
+                theirs = [_own(torch.tensor, array) for array in (a, b)]
+                out_of_theirs = torch.matmul(*theirs)
+                peers = {"PyTorch": timed(partial(torch.matmul, *theirs, out=out_of_theirs))}
                 if a.ndim == 2:
-                    peers["OpenBLAS"] = timed(blas.product(a, b, c))
+                    arrays = [tensor.numpy() for tensor in (*theirs, out_of_theirs)]
+                    peers["OpenBLAS"] = timed(blas.product(*arrays))
                 out += compare(
                     "gemm",
                     {f"{dtype} {name}, {count(threads)}": timed(partial(ndl.matmul, x, y))},
@@ -80,7 +83,7 @@ def halves() -> list[Row]:
     """bfloat16 in and out, against needle's own float32: what the conversions cost."""
     out: list[Row] = []
     for n in HALF_SIZES:
-        x = ndl.from_numpy(np.random.default_rng(0).standard_normal((n, n), dtype="float32"))
+        x = ndl.tensor(np.random.default_rng(0).standard_normal((n, n), dtype="float32"))
         half = x.astype(ndl.bfloat16)
         for threads in (1, 2):
             ndl.set_num_threads(threads)
@@ -90,6 +93,13 @@ def halves() -> list[Row]:
                 {"float32": timed(partial(ndl.matmul, x, x))},
             )
     return out
+
+
+def _own(make: Callable[[np.ndarray], Any], array: np.ndarray) -> Any:
+    """The array in a library's own memory; a transpose of a compact matrix stays one."""
+    if array.flags.c_contiguous:
+        return make(array)
+    return make(array.T).transpose(0, 1)
 
 
 def _least(dtype: str, threads: int, flops: float) -> float:

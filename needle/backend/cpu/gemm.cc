@@ -89,11 +89,14 @@ Tile<T> tile_of(int64_t rows, std::integer_sequence<int, I...> /*rows - 1*/) {
 }
 
 /// One block: A (m, k) times B (k, n) into C. `last` is the panel of the columns of B that do not
-/// fill one.
+/// fill one. With `more`, the panels of the next block of A lie behind this one's: before each tile
+/// some of their lines are asked for.
 template <class T, Step step>
 void multiply_block(int64_t m, int64_t n, int64_t steps, Panels<T> a, Panels<T> b, const T* last,
-                    Matrix<T> c, bool accumulate) {
+                    Matrix<T> c, bool accumulate, bool more) {
   constexpr int64_t width = kColumns<T>;
+  const T* next = a.data + m / kRows * a.panel;
+  const int64_t share = more ? a.panel / ((n + width - 1) / width) : 0;
   constexpr std::make_integer_sequence<int, kRows> kAll{};
   for (int64_t j = 0; j < n; j += width) {
     const int64_t columns = least(width, n - j);
@@ -106,6 +109,8 @@ void multiply_block(int64_t m, int64_t n, int64_t steps, Panels<T> a, Panels<T> 
       const Tile<T> run =
           packed ? tile_of<T, step, true>(rows, kAll) : tile_of<T, step, false>(rows, kAll);
       const T* a_panel = a.data + i / kRows * a.panel;
+      ask_for<false, 2>(next, share);
+      next += share;
       T* out = c.data + i * c.row + j;
       if (whole) {
         run(steps, a_panel, a.row, a.step, b_panel, b_step, out, c.row, accumulate);
@@ -218,7 +223,8 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, Matrix<const S> a, Matrix<
             pack_a<T, depth, S>(least(at_once, bottom - i), some, a_block, packed_a, a_panel);
           }
           multiply_block<T, step>(rows, end - begin, steps, a_panels, b_panels, last,
-                                  {c.data + i * c.row + j + begin, c.row, 1}, accumulate || p > 0);
+                                  {c.data + i * c.row + j + begin, c.row, 1}, accumulate || p > 0,
+                                  !a_stays && into + block.m < at_once);
         }
       });
     }

@@ -56,12 +56,12 @@ inline int64_t spaced(int64_t elements) {
   return elements + 64 / static_cast<int64_t>(sizeof(T));
 }
 
-/// Asks for the lines of n elements, to read or to write them.
-template <int64_t n, bool write = false, class T>
-[[gnu::always_inline]] inline void ask_for(const T* p) {
+/// Asks for the lines of n elements, to read or to write them; into L1, or only into L2 (cache = 2).
+template <bool write = false, int cache = 1, class T>
+[[gnu::always_inline]] inline void ask_for(const T* p, int64_t n) {
 #pragma GCC unroll 4
-  for (size_t i = 0; i < n * sizeof(T); i += 64) {
-    __builtin_prefetch(reinterpret_cast<const char*>(p) + i, write);
+  for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T))) {
+    __builtin_prefetch(p + i, write, 4 - cache);
   }
 }
 
@@ -73,8 +73,8 @@ void pack_streams(int64_t n, int64_t k, const S* from, int64_t row, T* out, int6
     for (int64_t j = 0; j < n; j += width) {
       T* to = out + j / width * panel;
       pack_row<T, depth>(to, from + j, row, width);
-      ask_for<width>(from + j + depth * row);
-      ask_for<width, true>(to + 2 * width);
+      ask_for(from + j + depth * row, width);
+      ask_for<true>(to + 2 * width, width);
     }
   }
 }
