@@ -49,7 +49,7 @@ template <class T, int64_t depth, class S>
   }
 }
 
-/// From one packed panel of so many elements to the next. Some lines more: a round number of pages apart,
+/// From one packed panel of so many elements to the next. A line more: a round number of pages apart,
 /// what is written into all panels in turn would compete for a few places in L1.
 template <class T>
 inline int64_t spaced(int64_t elements) {
