@@ -61,6 +61,12 @@ struct TransposeTile {
   static constexpr int kAcross = kSide / (kRowThreads * kPack);
   static constexpr int kDown = kSide / kRows;
   static constexpr int kStride = kSide + (sizeof(T) == 8 ? 1 : 4 / static_cast<int>(sizeof(T)));
+
+  /// Where element i of row j lies. A thread gathers elements of kPack rows in turn, its neighbour those of
+  /// the kPack rows behind: rows are laid out so that each time all threads' rows follow each other.
+  __device__ static constexpr int place(int j, int i) {
+    return (j % kPack * (kSide / kPack) + j / kPack) * kStride + i;
+  }
 };
 
 /// out (…, rows, columns) = x, where x has its elements side by side along the rows' axis `in_axis` of
@@ -111,7 +117,7 @@ __global__ void transpose_kernel(const Walk<2> w, int in_axis, unsigned row_tile
     for (int b = 0; b < Tile::kAcross; ++b) {
       const int j = y + a * Tile::kRows, i = x + b * Tile::kRowThreads * kPack;
       if (j < columns_here && i < rows_here) {
-        *reinterpret_cast<Packed*>(tile + j * Tile::kStride + i) = held[a][b];
+        *reinterpret_cast<Packed*>(tile + Tile::place(j, i)) = held[a][b];
       }
     }
   }
@@ -125,7 +131,7 @@ __global__ void transpose_kernel(const Walk<2> w, int in_axis, unsigned row_tile
       const int j = x + b * Tile::kRowThreads * kPack;
       if (i >= rows_here || j >= columns_here) continue;
       Packed out;
-      for (int p = 0; p < kPack; ++p) out.at[p] = tile[(j + p) * Tile::kStride + i];
+      for (int p = 0; p < kPack; ++p) out.at[p] = tile[Tile::place(j + p, i)];
       *reinterpret_cast<Packed*>(line + j) = out;
     }
   }

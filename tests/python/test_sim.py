@@ -247,6 +247,20 @@ class TestModule:
         ndl.sim.clear()
         assert ndl.sim.report() == ndl.sim.Report([], [])
 
+    @pytest.mark.parametrize("dtype", [ndl.bool_, ndl.bfloat16, ndl.float32, ndl.float64], ids=str)
+    def test_transposes_have_no_bank_conflicts(self, dtype: ndl.DType) -> None:
+        """Of small elements, several move as one: the rows of a tile are laid out for that."""
+        ndl.sim.clear()
+        ones = np.random.default_rng(0).random((256, 384)) > 0.5
+        x = ndl.tensor(ones).astype(dtype).to("cuda_sim")
+        with ndl.sim.watch():
+            y = x.transpose(0, 1).contiguous()
+        assert np.array_equal(y.to("cpu").astype(ndl.bool_).numpy(), ones.T)
+        (kernel,) = ndl.sim.report().kernels
+        for access in ("shared_reads", "shared_writes"):
+            assert kernel["total"][access]["requests"] > 0
+            assert kernel["total"][access]["units"] == kernel["total"][access]["ideal"]
+
     def test_options_are_refused(self) -> None:
         with pytest.raises(ValueError, match="order 'random' is none of normal"):
             ndl.sim.set_options(order="random")
