@@ -5,6 +5,7 @@
 // elsewhere.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
@@ -60,11 +61,21 @@ __device__ auto apply(const F& f, int j, const Packs<V, First, Rest...>& in, T..
   return apply(f, j, in.rest, x..., in.first.at[j]);
 }
 
+inline constexpr int kMapThreads = 256;
+
 /// A thread's share is kPacks packs of V elements, as far apart as the block has threads. All are
-/// asked for before the first is used: memory takes long to answer, and answers many at once.
-template <int V, int kPacks, class F, class Out, class... In>
+/// asked for before the first is used: memory takes long to answer, and answers many at once. With
+/// kLine, all operands have one axis: nothing is divided, and a thread needs few registers.
+template <int V, int kPacks, bool kLine, class F, class Out, class... In>
 __global__ void map_kernel(const Walk<1 + sizeof...(In)> w, const F f) {
   constexpr int N = 1 + sizeof...(In);
+  const auto locate = [&w](int64_t i, int64_t(&offset)[N]) {
+    if constexpr (kLine) {
+      for (int k = 0; k < N; ++k) offset[k] = i * w.stride[k][0];
+    } else {
+      w.locate(i, offset);
+    }
+  };
   const int64_t first = (int64_t{blockIdx.x} * blockDim.x * kPacks + threadIdx.x) * V;
   const int64_t hop = int64_t{blockDim.x} * V;
   int64_t offset[kPacks][N];
@@ -72,7 +83,7 @@ __global__ void map_kernel(const Walk<1 + sizeof...(In)> w, const F f) {
 #pragma unroll
   for (int p = 0; p < kPacks; ++p) {
     if (first + p * hop + V > w.size) continue;
-    w.locate(first + p * hop, offset[p]);
+    locate(first + p * hop, offset[p]);
     load_packs<1>(in[p], w, offset[p]);
   }
 #pragma unroll
@@ -84,17 +95,17 @@ __global__ void map_kernel(const Walk<1 + sizeof...(In)> w, const F f) {
       *reinterpret_cast<Pack<Out, V>*>(w.data[0] + offset[p][0]) = out;
       continue;
     }
-    for (; i < w.size; ++i) {  // the last ones of a single axis
-      int64_t at[N];
-      Packs<1, In...> one;
-      w.locate(i, at);
-      load_packs<1>(one, w, at);
-      *reinterpret_cast<Out*>(w.data[0] + at[0]) = apply(f, 0, one);
+    if constexpr (kLine) {
+      for (; i < w.size; ++i) {  // the last ones
+        int64_t at[N];
+        Packs<1, In...> one;
+        locate(i, at);
+        load_packs<1>(one, w, at);
+        *reinterpret_cast<Out*>(w.data[0] + at[0]) = apply(f, 0, one);
+      }
     }
   }
 }
-
-inline constexpr int kMapThreads = 256;
 
 /// The result of map where several neighbours can move as one in every operand, or where there is none;
 /// elsewhere false, and nothing is done.
@@ -111,15 +122,26 @@ bool map_packed(const Walk<1 + sizeof...(In)>& w, const F& f) {
   // others are narrower.
   constexpr bool mixed = N == 2 && item[0] != item[N - 1];
   constexpr int V = widest == 8 && !mixed ? 1 : 16 / widest;
-  constexpr int kPacks = N == 2 ? 4 : 2;
   if (w.size == 0) return true;
   if constexpr (V > 1) {
-    if (w.packs(V, item)) {
+    if (!w.packs(V, item)) return false;
+    const auto launch = [&]<int kPacks, bool kLine>(std::integral_constant<int, kPacks>,
+                                                    std::bool_constant<kLine>) {
       const auto blocks =
           static_cast<unsigned>(ceil_div(w.size, int64_t{kMapThreads} * kPacks * V));
-      NEEDLE_LAUNCH((map_kernel<V, kPacks, F, Out, In...>), blocks, kMapThreads, 0, w, f);
+      NEEDLE_LAUNCH((map_kernel<V, kPacks, kLine, F, Out, In...>), blocks, kMapThreads, 0, w, f);
       return true;
+    };
+    // Memory is busy when enough is on its way: on an H200 with 48 KiB for the threads of an SM 0.9 to
+    // 1.03 of the copy bandwidth was reached, with 32 KiB 0.67 to 0.79. So a thread asks for 64 bytes
+    // at once. What is broadcast comes from a cache, and does not count.
+    constexpr int kAsked = N == 1 ? 32 : V * (0 + ... + static_cast<int>(sizeof(In)));
+    constexpr int kPacks = std::clamp(64 / kAsked, 2, 8), kWalked = N == 2 ? 4 : 2;
+    if (w.ndim == 1) return launch(std::integral_constant<int, kPacks>{}, std::true_type{});
+    if constexpr (N == 3) {
+      if (w.broadcasts()) return launch(std::integral_constant<int, 4>{}, std::false_type{});
     }
+    return launch(std::integral_constant<int, kWalked>{}, std::false_type{});
   }
   return false;
 }
@@ -129,7 +151,7 @@ template <class Out, class... In, class F>
 void map(const Walk<1 + sizeof...(In)>& w, const F& f) {
   if (map_packed<Out, In...>(w, f)) return;
   const auto blocks = static_cast<unsigned>(ceil_div(w.size, int64_t{kMapThreads} * 2));
-  NEEDLE_LAUNCH((map_kernel<1, 2, F, Out, In...>), blocks, kMapThreads, 0, w, f);
+  NEEDLE_LAUNCH((map_kernel<1, 2, false, F, Out, In...>), blocks, kMapThreads, 0, w, f);
 }
 
 /// f(std::integral_constant<E, op>{}) for the op, one of `count`, that is known at run time.

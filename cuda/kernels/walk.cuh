@@ -85,6 +85,8 @@ struct Walk {
   /// Where element i of every operand lies, in bytes from its data.
   __device__ void locate(int64_t i, int64_t (&offset)[N]) const {
     for (int k = 0; k < N; ++k) offset[k] = 0;
+      // Unrolled, it took up to 118 registers, so that few threads had room on an SM.
+#pragma unroll 1
     for (int axis = ndim - 1; axis > 0; --axis) {
       int64_t rest, index;
       if (small) {
@@ -101,6 +103,15 @@ struct Walk {
 
   /// The stride of the last axis in operand k.
   __device__ __host__ int64_t step(int k) const { return ndim == 0 ? 0 : stride[k][ndim - 1]; }
+
+  /// Whether an operand gives one element to several places.
+  bool broadcasts() const {
+    bool found = false;
+    for (int k = 0; k < N; ++k) {
+      for (int axis = 0; axis < ndim; ++axis) found |= stride[k][axis] == 0;
+    }
+    return found;
+  }
 
   /// Whether `width` neighbours on the last axis can move as one in every operand, whose elements
   /// have `item[k]` bytes. An operand with stride 0 gives all of them its one element.
