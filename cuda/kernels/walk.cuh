@@ -85,8 +85,7 @@ struct Walk {
   /// Where element i of every operand lies, in bytes from its data.
   __device__ void locate(int64_t i, int64_t (&offset)[N]) const {
     for (int k = 0; k < N; ++k) offset[k] = 0;
-      // Unrolled, it took up to 118 registers, so that few threads had room on an SM.
-#pragma unroll 1
+#pragma unroll 1  // unrolled, it took up to 118 registers: few threads had room on an SM
     for (int axis = ndim - 1; axis > 0; --axis) {
       int64_t rest, index;
       if (small) {
