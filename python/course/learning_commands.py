@@ -68,7 +68,13 @@ def _register_homework(app: typer.Typer, console: Console) -> None:
     @app.command(epilog="Example: ./course use hw1.reshape reference")
     def use(
         what: Annotated[str, typer.Argument(help="hw1 or hw1.region.", show_default=False)],
-        whose: Annotated[str, typer.Argument(help="mine or reference.", show_default=False)],
+        whose: Annotated[
+            str,
+            typer.Argument(
+                help="mine, reference, or the zip of ./course submit in another folder.",
+                show_default=False,
+            ),
+        ],
     ) -> None:
         """Put your own bodies or the reference's into the library; yours are kept in .course."""
         from .homework.commands import run_use
@@ -116,14 +122,17 @@ def _register_teaching(app: typer.Typer, console: Console) -> None:
     def release(
         homework: Homework,
         out: Annotated[Path, typer.Option(help="The new folder.")],
-        with_solutions: Annotated[
-            str, typer.Option(help="Earlier homeworks whose solutions are given, as hw1,hw2.")
+        without_solutions: Annotated[
+            str, typer.Option(help="Earlier homeworks to leave open as well, as hw1,hw2.")
         ] = "",
     ) -> None:
-        """Write the student edition: this tree without the solutions that are not due."""
+        """Write the student edition: this tree without the solutions that are not due.
+
+        Those of earlier homeworks go with it, so that nobody needs one for the next.
+        """
         from .homework.commands import run_release
 
-        run_release(console, homework, out, with_solutions)
+        run_release(console, homework, out, without_solutions)
 
     @app.command(epilog="Example: ./course prove hw1 --json proof.json")
     def prove(homework: Homework, json: Json = None) -> None:

@@ -112,6 +112,15 @@ def test_a_wrong_body_that_all_need_costs_its_question_alone(grader: Grader) -> 
         assert words in text
 
 
+def test_a_region_of_another_homework_that_is_missing_can_be_brought(grader: Grader) -> None:
+    question = grader.homework.question("strides")
+    for missing, said in [("hw2.tile", True), ("hw1.sum_to", False)]:
+        message = f"right: NotImplementedError: {missing} is not written yet; its place is between"
+        lines = report.failure(Outcome(question, "RTE", 0, message))
+        assert len(lines) == 1 + said
+        assert ("./course use hw2 hw2-submission.zip" in lines[-1]) == said
+
+
 @pytest.mark.parametrize(
     ("body", "verdict", "words"),
     [

@@ -124,6 +124,25 @@ def test_own_bodies_go_out_and_come_back(tmp_path: Path) -> None:
     assert regions.scan(root)["hw1.twice"].body == own
 
 
+def test_bodies_from_a_zip_never_take_the_place_of_ones_own(tmp_path: Path) -> None:
+    root = clone(tmp_path)
+    first, second = "  return x * 2;\n", "  return 2 * x;\n"
+    starter = regions.scan(root)["hw1.twice"].starter
+    for zipped in ({}, {"hw1.twice": starter}):
+        [line] = bodies.bring(root, "hw1", zipped)
+        assert line == "hw1.twice: reference (not written in the zip)"
+    assert bodies.bring(root, "hw1", {"hw1.twice": first}) == ["hw1.twice: mine"]
+    assert regions.scan(root)["hw1.twice"].body == first
+    for whose in ("mine", "reference"):  # what stands in the tree, and what is kept meanwhile
+        bodies.use(root, "hw1", whose)
+        [line] = bodies.bring(root, "hw1", {"hw1.twice": second})
+        assert line.startswith(f"hw1.twice: {whose} (yours here stays")
+    bodies.use(root, "hw1", "mine")
+    assert regions.scan(root)["hw1.twice"].body == first
+    bodies.use(root, "hw1", "reference")
+    assert (root / "needle/array/a.cc").read_text() == FILE
+
+
 def test_the_reference_survives_a_commit_of_ones_own_body(tmp_path: Path) -> None:
     root = clone(tmp_path)
     bodies.open_regions(root, ["hw1.twice"])
@@ -151,7 +170,7 @@ def test_without_a_reference_there_is_a_clear_error(tmp_path: Path) -> None:
     for what, words in [("hw3", "There is no region of hw3"), ("array", "is no homework")]:
         with pytest.raises(CourseError, match=words):
             bodies.use(root, what, "mine")
-    with pytest.raises(CourseError, match="'mine' or 'reference', not 'yours'"):
+    with pytest.raises(CourseError, match="mine, reference, or a submission's zip, not 'yours'"):
         bodies.use(root, "hw1", "yours")
 
 

@@ -78,18 +78,27 @@ question = [{id = "two", part = "A", points = 5, regions = ["hw2.two"], plain = 
     assert release(root, "hw1", tmp_path / "first") == ["hw1.mix"]
     assert regions.scan(tmp_path / "first")["hw2.two"].body == plain
     assert spec.homeworks(tmp_path / "first") == ["hw1"]
-    assert release(root, "hw2", tmp_path / "second") == ["hw1.mix", "hw2.two"]
+    assert release(root, "hw2", tmp_path / "second") == ["hw2.two"]
     assert regions.scan(tmp_path / "second")["hw2.two"].is_starter
 
 
-def test_earlier_solutions_may_come_with_it(tmp_path: Path) -> None:
+def test_earlier_solutions_come_with_it(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert release(clone(tmp_path), "hw2", out, ["hw1"]) == ["hw2.two"]
+    assert release(clone(tmp_path), "hw2", out) == ["hw2.two"]
     assert regions.scan(out)["hw1.mix"].body == SECRET
     regions.write(out, {"hw1.mix": "  return 1;\n"})
     bodies.use(out, "hw1", "reference")
     assert regions.scan(out)["hw1.mix"].body == SECRET
     bodies.use(out, "hw1", "mine")
+    assert regions.scan(out)["hw1.mix"].body == "  return 1;\n"
+
+
+def test_earlier_homeworks_may_stay_open(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert release(clone(tmp_path), "hw2", out, ["hw1"]) == ["hw1.mix", "hw2.two"]
+    with pytest.raises(CourseError, match=r"hw1.mix is not here.*`./course use hw1 FILE.zip`"):
+        bodies.use(out, "hw1", "reference")
+    bodies.bring(out, "hw1", {"hw1.mix": "  return 1;\n"})
     assert regions.scan(out)["hw1.mix"].body == "  return 1;\n"
 
 
@@ -154,18 +163,19 @@ def test_idioms_and_files_to_leave_out_are_in_the_courses_table(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("homework", "solutions", "message"),
+    ("homework", "closed", "message"),
     [
         ("hw3", [], "There are no regions of hw3"),
         ("array", [], "is no homework"),
-        ("hw1", ["hw1"], "the solutions of hw1 and later stay closed"),
-        ("hw1", ["hw2"], "stay closed"),
+        ("hw1", ["hw1"], "those of hw1 and later always stay closed"),
+        ("hw1", ["hw2"], "always stay closed"),
+        ("hw3", ["hw0"], "is no homework"),
     ],
 )
-def test_mistakes(tmp_path: Path, homework: str, solutions: list[str], message: str) -> None:
+def test_mistakes(tmp_path: Path, homework: str, closed: list[str], message: str) -> None:
     root = clone(tmp_path)
     with pytest.raises(CourseError, match=message):
-        release(root, homework, tmp_path / "out", solutions)
+        release(root, homework, tmp_path / "out", closed)
     assert not (tmp_path / "out").exists()
 
 
@@ -184,7 +194,7 @@ def test_a_release_is_made_from_a_full_clone_into_a_new_folder(tmp_path: Path) -
 def test_every_homework_can_be_released(tmp_path: Path) -> None:
     for name in spec.homeworks(ROOT):
         opened = release(ROOT, name, tmp_path / name)
-        assert {region for region in opened if region.startswith(name)}
+        assert {region.partition(".")[0] for region in opened} == {name}
         assert set(opened) == {n for n, r in regions.scan(tmp_path / name).items() if r.is_starter}
 
 

@@ -7,7 +7,7 @@ git HEAD                           the reference in a full clone
 """
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .. import state
@@ -61,7 +61,7 @@ def select(known: dict[str, Region], what: str) -> list[Region]:
 def use(root: Path, what: str, whose: str) -> list[str]:
     """Puts the learner's own or the reference's bodies into the tree; gives a line for each."""
     if whose not in {"mine", "reference"}:
-        raise CourseError(f"Use whose body: 'mine' or 'reference', not {whose!r}.")
+        raise CourseError(f"Use whose body: mine, reference, or a submission's zip, not {whose!r}.")
     known = regions.scan(root)
     chosen = select(known, what)
     references = reference(root, known)
@@ -70,7 +70,8 @@ def use(root: Path, what: str, whose: str) -> list[str]:
         raise CourseError(
             f"The reference of {', '.join(missing)} is not here: "
             + (
-                "the student edition was made without it."
+                "the student edition was made without it. "
+                f"`./course use {what} FILE.zip` takes a submission of your own."
                 if is_release(root)
                 else "git HEAD does not hold it; `git log` knows an older commit that does."
             )
@@ -89,6 +90,32 @@ def use(root: Path, what: str, whose: str) -> list[str]:
             is_starter = regions.is_starter(body, region.name, region.suffix)
             now = "starter" if is_starter else whose
         said.append(f"{region.name}: {now}" + ("" if now != before else " (as before)"))
+    _keep_reference(root, chosen, references)
+    regions.write(root, bodies)
+    return said
+
+
+def bring(root: Path, what: str, brought: Mapping[str, str]) -> list[str]:
+    """Puts bodies that the learner wrote elsewhere into the tree; gives a line for each region.
+
+    They take the place of starters and of the reference. What was written here stays.
+    """
+    known = regions.scan(root)
+    chosen = select(known, what)
+    references = reference(root, known)
+    bodies: dict[str, str] = {}
+    said: list[str] = []
+    for region in chosen:
+        now = origin(region, references)
+        own = region.body if now == "mine" else _mine(root, region)
+        body = brought.get(region.name)
+        if body is None or regions.is_starter(body, region.name, region.suffix):
+            said.append(f"{region.name}: {now} (not written in the zip)")
+        elif own not in {None, body}:
+            said.append(f"{region.name}: {now} (yours here stays; the zip's is another)")
+        else:
+            bodies[region.name] = body
+            said.append(f"{region.name}: mine")
     _keep_reference(root, chosen, references)
     regions.write(root, bodies)
     return said

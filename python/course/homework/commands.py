@@ -11,25 +11,33 @@ from rich.console import Console
 from .. import state
 from ..errors import CourseError
 from ..paths import ROOT, shown
-from . import bodies, gpu, prove, report, sanitize, spec, submission
+from . import bodies, gpu, prove, regions, report, sanitize, spec, submission
 from .build import Builder
 from .grade import Grader, Submission, record
 from .oracle import Oracle
 from .release import release, uncommitted
 
 
-def run_release(console: Console, homework: str, out: Path, with_solutions: str) -> None:
+def run_release(console: Console, homework: str, out: Path, without_solutions: str) -> None:
     """./course release"""
-    names = [name for name in with_solutions.replace(",", " ").split() if name]
-    opened = release(ROOT, homework, out, names)
+    closed = without_solutions.replace(",", " ").split()
+    opened = release(ROOT, homework, out, closed)
     if uncommitted(ROOT):
         report.say(console, ["Changes that are not committed are not in it."])
+    for name in closed:
+        how = f"./course use {name} {name}-submission.zip"
+        report.say(console, [f"Students bring the regions of {name} that they wrote: {how}"])
     report.say(console, [f"{out}: the student edition of {homework}, {len(opened)} open regions."])
 
 
 def run_use(console: Console, what: str, whose: str) -> None:
     """./course use"""
-    report.say(console, bodies.use(ROOT, what, whose))
+    if whose.endswith(".zip"):
+        homework = spec.load(ROOT, what.partition(".")[0])
+        received = submission.read(Path(whose), homework, regions.scan(ROOT))
+        report.say(console, bodies.bring(ROOT, what, received.submission.bodies))
+    else:
+        report.say(console, bodies.use(ROOT, what, whose))
     report.say(console, ["./course build compiles the library with them."])
 
 

@@ -18,12 +18,13 @@ SHOWN_LEAKS = 10
 ALWAYS_LEFT_OUT = ["homework/*/hidden/*", "homework/*/mutants/*", "tests/lessons/*"]
 
 
-def release(root: Path, homework: str, out: Path, with_solutions: Iterable[str] = ()) -> list[str]:
+def release(root: Path, homework: str, out: Path, closed: Iterable[str] = ()) -> list[str]:
     """Writes the student edition of a homework to `out`; gives the names of the open regions.
 
     Taken from git HEAD. The bodies of the homework and of all later ones are replaced by the
-    starter, and those of earlier ones too unless `with_solutions` names them. Regions of later ones
-    that the library cannot do without hold their `plain` body, right but slow. Raises CourseError.
+    starter, and so are those of the earlier ones that `closed` names; the other earlier ones hold
+    the reference: nobody needs them for this one. Regions of later ones that the library cannot do
+    without hold their `plain` body, right but slow. Raises CourseError.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CourseError(f"{out} is not empty; a release goes into a new folder.")
@@ -32,22 +33,23 @@ def release(root: Path, homework: str, out: Path, with_solutions: Iterable[str] 
     if not (root / ".git").exists():
         raise CourseError(f"{root} is no git clone; a release is made of what git HEAD holds.")
     regions.homework_number(homework)
-    with_names = list(with_solutions)
-    for name in with_names:
+    closed = list(closed)
+    for name in closed:
         if regions.homework_number(name) >= regions.homework_number(homework):
             raise CourseError(
-                f"--with-solutions {name}: the solutions of {homework} and later stay closed."
+                f"--without-solutions {name}: those of {homework} and later always stay closed."
             )
     made = not out.exists()
     try:
         _unpack(root, out)
         known = regions.scan(out)
         names = {region.homework for region in known.values()}
-        for name in [homework, *with_names]:
+        for name in [homework, *closed]:
             if name not in names:
                 here = ", ".join(sorted(names)) or "none"
                 raise CourseError(f"There are no regions of {name} in this tree; there is: {here}.")
-        stripped = {n: r for n, r in known.items() if r.homework not in with_names}
+        given = {name for name in names - set(closed) if _is_later(homework, name)}
+        stripped = {n: r for n, r in known.items() if r.homework not in given}
         if already := [n for n, r in stripped.items() if r.is_starter]:
             raise CourseError(f"git HEAD holds no solution of {', '.join(already)}.")
         bodies_left = {n: r.starter for n, r in stripped.items()} | _plain(out, homework, known)

@@ -1,5 +1,6 @@
 """What a person reads of grading: the table, the first failure of each question, the total."""
 
+import re
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -23,6 +24,8 @@ MEANING = {
     "IE": "fault of the grader, not counted",
     "": "not written yet",
 }
+
+UNWRITTEN = re.compile(r"\b((hw\d+)\.\w+) is not written yet")
 
 
 def plain(text: str) -> str:
@@ -72,6 +75,12 @@ def failure(outcome: Outcome) -> list[str]:
             if outcome.difference.expected:
                 lines.append(f"    expected  {outcome.difference.expected}")
             lines.append(f"    got       {outcome.difference.got}")
+    missing = UNWRITTEN.search(outcome.message)
+    if missing and not outcome.question.regions[0].startswith(f"{missing[2]}."):
+        lines.append(
+            f"    {missing[1]} is of another homework. What you handed in there can stand here: "
+            f"./course use {missing[2]} {missing[2]}-submission.zip"
+        )
     return lines
 
 
