@@ -207,6 +207,13 @@ def test_without_the_reference_a_question_runs_on_the_students_other_regions(
     assert outcomes(alone, given(grader), "epoch")["epoch"].verdict == "OK"
 
 
+def test_an_error_in_a_header_is_told_at_the_line_that_asks_for_it(grader: Grader) -> None:
+    body = "  Shape strides = shape;\n  std::sort(strides.begin(), strides.end(), 7);\n"
+    outcome = one(grader, "strides", compact_strides=body)
+    line = grader.builder.regions["hw1.compact_strides"].line + 1
+    assert outcome.message.startswith(f"needle/array/shape.cc:{line}: ")
+
+
 def test_an_error_outside_of_the_regions_is_said(grader: Grader) -> None:
     alone = given(grader, compact_strides="  return shape;\n}\nint x = ;\nvoid f() {\n")
     outcome = outcomes(grader, alone, "strides")["strides"]

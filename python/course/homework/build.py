@@ -41,6 +41,10 @@ _OURS = ["-fdiagnostics-color=never", "-fno-diagnostics-show-caret", "-fmax-erro
 _ERROR = re.compile(
     r"^(?P<file>[^:(\n]+)[:(](?P<line>\d+)\)?:(?:\d+:)? (?:fatal )?error: (?P<text>.*)$", re.M
 )
+# Above an error in a template of a header: who asked for it, and with which types.
+_ASKED = re.compile(
+    r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)? +required from (?:.*(?P<types>\[with .*\]))?", re.M
+)
 
 
 @dataclass(frozen=True)
@@ -222,9 +226,12 @@ class Builder:
         if not match:
             path = unit.paths[0]
             return Fault(path, path, 0, said.strip()[-300:] or "no object was made")
-        line = f'"{match["file"]}"\n'  # a #line names it
-        path = next((copy.path for copy in copies if line in copy.text), unit.paths[0])
-        return Fault(path, match["file"], int(match["line"]), match["text"])
+        for place in [match, *_ASKED.finditer(said, 0, match.start())]:
+            line = f'"{place["file"]}"\n'  # a #line names it
+            if path := next((copy.path for copy in copies if line in copy.text), None):
+                types = f" {place['types']}" if place.re is _ASKED and place["types"] else ""
+                return Fault(path, place["file"], int(place["line"]), match["text"] + types)
+        return Fault(unit.paths[0], match["file"], int(match["line"]), match["text"])
 
     def _assemble(
         self, made: dict[str, dict[str, Path]], python: dict[str, Spliced], sanitized: bool

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..paths import ROOT
 from . import sandbox
 from .grade import Grader, Outcome
 from .oracle import brief
@@ -65,7 +66,8 @@ def show(console: Console, grader: Grader, outcomes: list[Outcome]) -> None:
 def failure(outcome: Outcome) -> list[str]:
     """One failed question: where, the smallest failing input, expected against got."""
     place = f" ({outcome.place})" if outcome.place else ""
-    lines = [f"{outcome.question.id}: {outcome.verdict}: {outcome.message}{place}"]
+    message = outcome.message.replace(f"{ROOT}/", "")
+    lines = [f"{outcome.question.id}: {outcome.verdict}: {message}{place}"]
     case = outcome.case
     if case and case.hidden:
         lines.append("    in a hidden case")
