@@ -1,6 +1,8 @@
 // Puts the accesses of a warp's lanes together, and counts.  (Lesson 04)
 #include "cuda/sim/counters.h"
 
+#include <algorithm>
+
 namespace needle::sim {
 
 AccessCount& AccessCount::operator+=(const AccessCount& other) {
@@ -22,19 +24,27 @@ BlockCount& BlockCount::operator+=(const BlockCount& other) {
 
 template <class Entry>
 Entry& Counters::Stream<Entry>::next(unsigned lane) {
-  const size_t index = counts[lane]++ - base;
+  counts[lane] = std::max(counts[lane], base + done);
+  const uint32_t index = counts[lane]++ - base;
   if (index >= open.size()) open.emplace_back();
   return open[index];
 }
 
 template <class Entry>
-template <class Done>
-void Counters::Stream<Entry>::close(Done is_done) {
-  while (done < open.size() && is_done(open[done])) ++done;
-  if (done < open.size()) return;
-  base += static_cast<uint32_t>(done);
+Entry* Counters::Stream<Entry>::find(uint32_t count) {
+  return count > base + done ? &open[count - 1 - base] : nullptr;
+}
+
+template <class Entry>
+template <class Complete, class Count>
+void Counters::Stream<Entry>::close(Complete is_complete, Count count) {
+  while (done < open.size() && (is_complete(open[done]) || open.size() - done > kMostOpen)) {
+    count(open[done++]);
+  }
+  if (done < open.size() && done < kMostOpen) return;
+  open.erase(open.begin(), open.begin() + done);
+  base += done;
   done = 0;
-  open.clear();
 }
 
 void Counters::begin_block(unsigned threads) {
@@ -78,12 +88,9 @@ void Counters::access(unsigned thread, const AccessPlace& place, uintptr_t at, s
   request.lanes |= 1u << thread % 32;
   request.bytes = static_cast<uint8_t>(bytes);
   request.at[thread % 32] = at;
-  if (request.lanes != warp.live) return;
-  stream.close([&](const Request& front) {
-    if (front.lanes != warp.live) return false;
-    add(number, front);
-    return true;
-  });
+  if (!warp.is_complete(request.lanes) && stream.open.size() <= kMostOpen) return;
+  stream.close([&](const Request& front) { return warp.is_complete(front.lanes); },
+               [&](const Request& front) { add(number, front); });
 }
 
 void Counters::step(unsigned thread, uintptr_t pc) {
@@ -95,22 +102,19 @@ void Counters::step(unsigned thread, uintptr_t pc) {
   auto& current = warp.current[lane];
   if (current.block != ~0u) {
     Stream<Run>& stream = warp.runs[current.block];
-    Run& run = stream.open[current.run - stream.base];
-    if (run.left && run.next != pc) run.parted = true;
-    run.next = pc;
-    run.left |= 1u << lane;
-    const uint32_t block = current.block;
-    if (run.left == warp.live) {
-      stream.close([&](const Run& front) {
-        if (front.left != warp.live) return false;
-        add(block, front);
-        return true;
-      });
+    if (Run* run = stream.find(current.count)) {
+      if (run->left && run->next != pc) run->parted = true;
+      run->next = pc;
+      run->left |= 1u << lane;
+      if (warp.is_complete(run->left) || stream.open.size() > kMostOpen) {
+        stream.close([&](const Run& front) { return warp.is_complete(front.left); },
+                     [&](const Run& front) { add(current.block, front); });
+      }
     }
   }
   Stream<Run>& stream = warp.runs[number];
-  current = {number, stream.counts[lane]};
   stream.next(lane).lanes |= 1u << lane;
+  current = {number, stream.counts[lane]};
 }
 
 void Counters::end_thread(unsigned thread) { warps_[thread / 32].ended |= 1u << thread % 32; }

@@ -3,7 +3,8 @@
 // A request is one instruction of one warp. Here the lanes of a warp run one after another, so their
 // accesses are put together afterwards: the k-th of each lane at one place, since the last barrier.
 // That is exact where the lanes take the same way, and an approximation in loops that they leave at
-// different times.
+// different times. What some lanes of a warp have yet to do waits for them, within limits: a loop may
+// never end.
 #pragma once
 
 #include <array>
@@ -90,22 +91,29 @@ class Counters {
   struct Stream {
     std::array<uint32_t, 32> counts = {};
     uint32_t base = 0;  // how many entries are gone
-    size_t done = 0;    // of `open`, from the front
+    uint32_t done = 0;  // of `open`, from the front
     std::vector<Entry> open;
 
+    /// The lane's next entry.
     Entry& next(unsigned lane);
-    /// Drops the complete ones from the front.
-    template <class Done>
-    void close(Done is_done);
+    /// The one that was next() when the lane's count became `count`; null if it is done.
+    Entry* find(uint32_t count);
+    /// Counts the first ones that are complete, and older ones than the kMostOpen newest as they are.
+    template <class Complete, class Count>
+    void close(Complete is_complete, Count count);
   };
   struct Warp {
     uint32_t live = 0, ended = 0;           // lanes that took part in this interval; ended in it
     std::vector<Stream<Request>> requests;  // by place
     std::vector<Stream<Run>> runs;
     struct {
-      uint32_t block = ~0u, run = 0;
-    } current[32];  // where each lane is
+      uint32_t block = ~0u, count = 0;
+    } current[32];  // the run in which each lane is
+
+    /// Whether no others than these lanes can still come.
+    bool is_complete(uint32_t lanes) const { return (live & ~(lanes | ended)) == 0; }
   };
+  static constexpr size_t kMostOpen = 1 << 14;
   struct BasicBlock {
     uintptr_t pc;
     uintptr_t next = 0;

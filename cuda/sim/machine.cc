@@ -21,6 +21,8 @@ namespace {
 
 constexpr uint64_t kSlice = 1 << 16;           // steps between two looks at the clock
 constexpr uint64_t kTurn = uint64_t{1} << 26;  // steps after which others get a turn
+// Both, if the launch is watched: what a thread did is kept until its whole warp has done it.
+constexpr uint64_t kWatchedSlice = 1 << 12;
 
 thread_local Machine* running_machine = nullptr;
 
@@ -81,6 +83,7 @@ void Machine::prepare(int64_t number) {
     dynamic_shared_ = {static_cast<char*>(memory), std::free};
     if (!dynamic_shared_) throw std::bad_alloc();
   }
+  slice_ = launch.trace ? kWatchedSlice : kSlice;
   ended_ = 0;
   stalled_ = 0;
   barriers_ = 0;
@@ -105,7 +108,7 @@ void Machine::run_ready() {
 void Machine::run_thread(Thread& thread) {
   current_ = &thread;
   threadIdx = thread.index;
-  hooks::budget = kSlice;
+  hooks::budget = static_cast<int64_t>(slice_);
   running_machine = this;
   const bool first = !std::exchange(thread.has_begun, true);
   const bool ended = first ? thread.fiber.start(&run_body, &launch_->body) : thread.fiber.resume();
@@ -120,9 +123,9 @@ void Machine::run_thread(Thread& thread) {
 
 void Machine::end_slice(uintptr_t pc) {
   Thread& self = *current_;
-  self.steps += kSlice;
-  hooks::budget = kSlice;
-  if (++stalled_ * kSlice > launch_->options.step_limit) {
+  self.steps += slice_;
+  hooks::budget = static_cast<int64_t>(slice_);
+  if (++stalled_ * slice_ > launch_->options.step_limit) {
     const Location at = location_of(pc);
     Finding out = finding(Kind::endless, self,
                           str(name_of(Kind::endless), ": ", launch_->options.step_limit,
@@ -134,7 +137,7 @@ void Machine::end_slice(uintptr_t pc) {
     fail(std::move(out));
   }
   // Perhaps it waits in a loop for what another thread of the block will write.
-  if (self.steps % kTurn == 0) self.fiber.suspend();
+  if (launch_->trace || self.steps % kTurn == 0) self.fiber.suspend();
 }
 
 void Machine::fence() {
@@ -174,7 +177,7 @@ Finding Machine::finding(Kind kind, const Thread& thread, const std::string& wha
 }
 
 uint64_t Machine::steps() const {
-  return current_->steps + kSlice - static_cast<uint64_t>(hooks::budget);
+  return current_->steps + slice_ - static_cast<uint64_t>(hooks::budget);
 }
 
 uint32_t Machine::live_lanes() const {

@@ -132,6 +132,7 @@ class Machine {
   size_t dynamic_size_ = 0;  // without the red zones around it
   Thread* current_ = nullptr;
   unsigned ended_ = 0;
+  uint64_t slice_ = 0;     // steps of a thread between two looks at the clock
   uint64_t stalled_ = 0;   // slices since a thread last got further
   uint64_t barriers_ = 0;  // that this block went through
   int votes_ = 0;          // of the last barrier

@@ -24,7 +24,8 @@ struct Options {
 };
 
 /// Those of the next launches. At first what the environment variable NEEDLE_SIM says, a list of
-/// check, count, collect, reversed, shuffled with commas between; ValueError if it says something else.
+/// check, count, collect, reversed, shuffled, step_limit=N with commas between; ValueError if it says
+/// something else.
 Options options();
 void set_options(const Options& options);
 

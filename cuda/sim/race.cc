@@ -59,11 +59,11 @@ void Trace::check(Region& region, uintptr_t at, size_t bytes, const Who& self, A
     }
     cell->write = now;
   }
-  if (is_early) early_reads_.push_back({&region, at, bytes, self});
+  if (is_early) early_reads_.try_emplace({self.site, at}, &region, at, bytes, self);
 }
 
 void Trace::judge_early_reads() {
-  for (const EarlyRead& read : early_reads_) {
+  for (const auto& [_, read] : early_reads_) {
     const size_t size = read.region->end - read.region->begin;
     const auto cells = read.region->shadow.at(read.at - read.region->begin, read.bytes, size);
     bool is_written = false;

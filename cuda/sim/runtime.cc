@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cstdlib>
 #include <mutex>
 #include <shared_mutex>
@@ -17,6 +18,14 @@
 
 namespace needle::sim {
 namespace {
+
+constexpr std::string_view kLimit = "step_limit=";
+
+/// Whether the text is a number from 1 on, and nothing else.
+bool parse(std::string_view text, uint64_t& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size() && out > 0;
+}
 
 Options from_environment() {
   Options options;
@@ -34,9 +43,9 @@ Options from_environment() {
       options.order = Order::reversed;
     else if (word == "shuffled")
       options.order = Order::shuffled;
-    else
-      throw ValueError(
-          str("NEEDLE_SIM: '", word, "' is none of check, count, collect, reversed, shuffled"));
+    else if (!word.starts_with(kLimit) || !parse(word.substr(kLimit.size()), options.step_limit))
+      throw ValueError(str("NEEDLE_SIM: '", word, "' is none of check, count, collect, reversed, ",
+                           "shuffled, ", kLimit, "N"));
   }
   return options;
 }

@@ -125,7 +125,8 @@ class Trace {
     size_t bytes;
     Who who;
   };
-  std::vector<EarlyRead> early_reads_;  // of this interval
+  std::map<std::pair<uint32_t, uintptr_t>, EarlyRead>
+      early_reads_;  // of this interval, by site, at
   std::map<std::tuple<Kind, uint32_t, uint32_t>, Found> found_;
   Counters counters_;
   PlaceCounts barriers_, warp_operations_;

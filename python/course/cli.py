@@ -161,6 +161,9 @@ def sim(
     html: Annotated[Path | None, typer.Option(help="Where the page goes.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     checks: Annotated[bool, typer.Option(help="Look for defects.")] = True,
+    step_limit: Annotated[
+        int, typer.Option(help="Stop a block after so many basic blocks in which no thread ends.")
+    ] = 1 << 27,
 ) -> None:
     """Run a CUDA program without a GPU: what each line would cost there, and what is wrong.
 
@@ -171,7 +174,7 @@ def sim(
     """
     from .sim.command import sim as run_sim
 
-    raise typer.Exit(run_sim(console, file, arguments or [], order, html, json, checks))
+    raise typer.Exit(run_sim(console, file, arguments or [], order, html, json, checks, step_limit))
 
 
 @app.command(

@@ -85,7 +85,7 @@ def _library() -> ctypes.CDLL:
 
 def options() -> Options:
     """Those of the next kernels. At first what the environment variable NEEDLE_SIM says, a list of
-    check, count, collect, reversed, shuffled with commas between."""
+    check, count, collect, reversed, shuffled, step_limit=N with commas between."""
     now = _Options()
     _library().needle_sim_get_options(ctypes.byref(now))
     flags = (bool(flag) for flag in (now.check, now.count, now.collect))

@@ -167,6 +167,30 @@ int main() {
     assert done.returncode == 0
 
 
+def test_a_kernel_that_never_ends_is_stopped(tmp_path: Path) -> None:
+    program = """
+#include <cstdio>
+#include <cuda_runtime.h>
+__global__ void wait(const volatile int* flag) {
+  while (*flag == 0) {
+  }
+}
+int main() {
+  int* flag;
+  cudaMalloc(&flag, sizeof(int));
+  cudaMemset(flag, 0, sizeof(int));
+  wait<<<1, 64>>>(flag);
+  std::puts(cudaGetErrorString(cudaDeviceSynchronize()));
+  cudaFree(flag);
+}
+"""
+    done, _ = run(tmp_path, program, "--step-limit", "100000")
+    assert "unspecified launch failure" in done.stdout
+    assert "endless kernel: 100000 steps, the last at" in done.stdout
+    assert "program.cu:5" in done.stdout
+    assert done.returncode == 1
+
+
 def test_what_cannot_be_run_is_said_in_a_sentence(tmp_path: Path) -> None:
     done, _ = run(tmp_path, "int main() { return none; }\n")
     assert done.returncode == 1
@@ -174,6 +198,8 @@ def test_what_cannot_be_run_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert "program.cu:1" in done.stderr
     done, _ = run(tmp_path, "int main() { return 0; }\n", "--order", "random")
     assert "want one of normal, reversed, shuffled" in done.stderr
+    done, _ = run(tmp_path, "int main() { return 0; }\n", "--step-limit", "0")
+    assert "--step-limit 0: want at least 1" in done.stderr
     done = subprocess.run(
         [*COURSE, "none.cu"], cwd=ROOT, capture_output=True, text=True, check=False
     )

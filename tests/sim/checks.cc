@@ -1,5 +1,6 @@
 // Every defect is found, with its line; correct kernels have none; the process goes on.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <fstream>
@@ -58,6 +59,13 @@ std::string error_of(const std::function<void()>& run) {
   return "";
 }
 
+/// Of the process since its begin, in bytes.
+int64_t peak_memory() {
+  rusage used;
+  getrusage(RUSAGE_SELF, &used);
+  return int64_t{used.ru_maxrss} << 10;
+}
+
 }  // namespace
 
 TEST_SUITE_BEGIN("sim");
@@ -101,6 +109,17 @@ TEST_CASE(
     CAPTURE(defect.name);
     CHECK(error_of(defect.run).find("crash") != std::string::npos);
   }
+}
+
+TEST_CASE("an endless kernel does not use up the memory before it is stopped") {
+  const With with({.check = true, .count = true, .step_limit = 1 << 24});
+  const int64_t before = peak_memory();
+  for (const Defect& defect : sync_defects()) {
+    if (defect.kind != Kind::endless) continue;
+    CAPTURE(defect.name);
+    CHECK(error_of(defect.run).find("endless") != std::string::npos);
+  }
+  CHECK(peak_memory() - before < 64 << 20);
 }
 
 TEST_CASE("defects that results do not reveal, in any order of the threads") {

@@ -77,6 +77,20 @@ TEST_CASE("loads with a stride, of vectors, of one word, of a field") {
           });
 }
 
+TEST_CASE("loops longer than what is kept of them") {
+  Array<float> x(1024, 1), out(64);
+  counted([&] { textbook::long_loops(x.data(), out.data(), 102400); },
+          [](const LineCounts& total) {
+            // Shifted by 1 … 7 of 8 floats, a warp takes a fifth sector.
+            CHECK(total.global_reads.requests == 3 * 102400);
+            CHECK(total.global_reads.lanes == 65 * 102400);
+            CHECK(total.global_reads.units == 102400 * (1 + 2 * (4 + 7 / 8.0)));
+            CHECK(total.blocks.divergent == 1);
+          });
+  CHECK(out[0] == 2 * 102400);
+  CHECK(out[1] == 102400);
+}
+
 TEST_CASE("transpose: without a tile, with one, padded, swizzled") {
   const int n = 256;
   Array<float> in(n * n), out(n * n);

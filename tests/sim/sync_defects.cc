@@ -78,6 +78,14 @@ __global__ void never_ends(const int* flag, int* out) {
   *out = 1;
 }
 
+__global__ void one_never_ends(const int* flag) {
+  if (threadIdx.x == 40) {
+    while (*flag == 0) {  // HERE: one thread never ends
+    }
+  }
+  __syncthreads();
+}
+
 __global__ void empty_loop(int n) {
   for (unsigned i = 1; i != static_cast<unsigned>(n); i += 2) {  // HERE: empty loop
   }
@@ -156,6 +164,11 @@ std::vector<Defect> sync_defects() {
        [] {
          Array<int> flag(1), out(1);
          NEEDLE_LAUNCH((never_ends), 1, 32, 0, flag.data(), out.data());
+       }},
+      {"one thread never ends", Kind::endless,
+       [] {
+         Array<int> flag(1);
+         NEEDLE_LAUNCH((one_never_ends), 1, 64, 0, flag.data());
        }},
       {"empty loop", Kind::endless, [] { NEEDLE_LAUNCH((empty_loop), 1, 32, 0, 1000); }},
       {"barriers for ever", Kind::endless,

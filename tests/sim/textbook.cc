@@ -22,6 +22,17 @@ __global__ void vectors_k(const float4* x, float4* out) {
 
 __global__ void broadcast_k(const float* x, float* out) { out[threadIdx.x] = *x; }
 
+/// One thread alone, then all of them; a warp's lanes are far apart for long.
+__global__ void long_loops_k(const float* x, float* out, int n) {
+  float sum = 0;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < n; ++i) sum += x[i % 1024];
+  }
+  __syncthreads();
+  for (int i = 0; i < n; ++i) sum += x[(i + threadIdx.x) % 1024];
+  out[threadIdx.x] = sum;
+}
+
 struct Three {
   float x, y, z;
 };
@@ -127,6 +138,10 @@ void copy_vectors(const float* x, float* out, int n) {
 }
 
 void broadcast(const float* x, float* out) { NEEDLE_LAUNCH((broadcast_k), 1, 32, 0, x, out); }
+
+void long_loops(const float* x, float* out, int n) {
+  NEEDLE_LAUNCH((long_loops_k), 1, 64, 0, x, out, n);
+}
 
 void field_of_struct(const float* x, float* out) {
   NEEDLE_LAUNCH((field_k), 1, 32, 0, reinterpret_cast<const Three*>(x), out);

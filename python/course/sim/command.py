@@ -35,10 +35,13 @@ def sim(
     html: Path | None,
     json: Path | None,
     checks: bool,
+    step_limit: int,
 ) -> int:
     """Exit status: 1 if something was found, or else the program's own."""
     if order not in ORDERS:
         raise CourseError(f"--order {order}: want one of {', '.join(ORDERS)}.")
+    if step_limit < 1:
+        raise CourseError(f"--step-limit {step_limit}: want at least 1.")
     if not source.is_file():
         raise CourseError(f"There is no file {source}.")
     for path in filter(None, (html, json)):
@@ -46,7 +49,7 @@ def sim(
             raise CourseError(f"{path}: there is no folder {path.parent}.")
     with console.status(f"compiling {source.name} for the simulator"):
         program = compile_program(source)
-    outcome = run_program(program, arguments, order, checks)
+    outcome = run_program(program, arguments, order, checks, step_limit)
     report = outcome.report
     for kernel in report["kernels"]:
         _add_flops(kernel, program)

@@ -69,12 +69,15 @@ def _run(command: list[str | Path], source: Path) -> None:
         )
 
 
-def run_program(program: Path, arguments: list[str], order: str, checks: bool) -> Outcome:
+def run_program(
+    program: Path, arguments: list[str], order: str, checks: bool, step_limit: int
+) -> Outcome:
     """Runs it with everything counted. Its own output goes to the terminal."""
     report = program.with_suffix(".json")
     report.unlink(missing_ok=True)
     words = ["count", "collect", *(["check"] if checks else [])]
     words += [order] if order != "normal" else []
+    words.append(f"step_limit={step_limit}")
     env = dict(os.environ) | {"NEEDLE_SIM": ",".join(words), "NEEDLE_SIM_REPORT": str(report)}
     try:
         done = subprocess.run([program, *arguments], env=env, timeout=SECONDS, check=False)
