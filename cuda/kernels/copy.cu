@@ -64,6 +64,7 @@ struct TransposeTile {
 
   /// Where element i of row j lies. A thread gathers elements of kPack rows in turn, its neighbour those of
   /// the kPack rows behind: rows are laid out so that each time all threads' rows follow each other.
+  /// place(j + dj, i + di) is place(j, i) + place(dj, di) if kPack divides j or dj.
   __device__ static constexpr int place(int j, int i) {
     return (j % kPack * (kSide / kPack) + j / kPack) * kStride + i;
   }
@@ -98,6 +99,7 @@ __global__ void transpose_kernel(const Walk<2> w, int in_axis, unsigned row_tile
   const int columns_here = static_cast<int>(least(columns - column, Tile::kSide));
   // BEGIN SOLUTION hw2.transpose_kernel
   const int x = static_cast<int>(threadIdx.x) * kPack, y = static_cast<int>(threadIdx.y);
+  constexpr int kWidth = Tile::kRowThreads * kPack;
   Packed held[Tile::kDown][Tile::kAcross];
 #pragma unroll
   for (int a = 0; a < Tile::kDown; ++a) {
@@ -105,33 +107,35 @@ __global__ void transpose_kernel(const Walk<2> w, int in_axis, unsigned row_tile
     const T* line = reinterpret_cast<const T*>(from + j * w.stride[1][last]);
 #pragma unroll
     for (int b = 0; b < Tile::kAcross; ++b) {
-      const int i = x + b * Tile::kRowThreads * kPack;
+      const int i = x + b * kWidth;
       if (j < columns_here && i < rows_here) {
         held[a][b] = *reinterpret_cast<const Packed*>(line + i);
       }
     }
   }
+  T* const put = tile + Tile::place(y, x);  // what is added to it below, the compiler knows
 #pragma unroll
   for (int a = 0; a < Tile::kDown; ++a) {
 #pragma unroll
     for (int b = 0; b < Tile::kAcross; ++b) {
-      const int j = y + a * Tile::kRows, i = x + b * Tile::kRowThreads * kPack;
+      const int j = y + a * Tile::kRows, i = x + b * kWidth;
       if (j < columns_here && i < rows_here) {
-        *reinterpret_cast<Packed*>(tile + Tile::place(j, i)) = held[a][b];
+        *reinterpret_cast<Packed*>(put + Tile::place(a * Tile::kRows, b * kWidth)) = held[a][b];
       }
     }
   }
   __syncthreads();
+  const T* const get = tile + Tile::place(x, y);
 #pragma unroll
   for (int a = 0; a < Tile::kDown; ++a) {
     const int i = y + a * Tile::kRows;
     T* line = reinterpret_cast<T*>(to + i * w.stride[0][in_axis]);
 #pragma unroll
     for (int b = 0; b < Tile::kAcross; ++b) {
-      const int j = x + b * Tile::kRowThreads * kPack;
+      const int j = x + b * kWidth;
       if (i >= rows_here || j >= columns_here) continue;
       Packed out;
-      for (int p = 0; p < kPack; ++p) out.at[p] = tile[Tile::place(j + p, i)];
+      for (int p = 0; p < kPack; ++p) out.at[p] = get[Tile::place(b * kWidth + p, a * Tile::kRows)];
       *reinterpret_cast<Packed*>(line + j) = out;
     }
   }

@@ -217,7 +217,7 @@ __global__ void norm_columns_kernel(const Rows<5> rows, const Along<T> weight,
   const T w = weight.data ? weight.data[j * weight.step] : T(1);
   T dw = 0, db = 0;
   for (int64_t first = blockIdx.y; first < rows.count(); first += kAtOnce * int64_t{gridDim.y}) {
-    T x[kAtOnce], dy[kAtOnce], rstd[kAtOnce];
+    T x[kAtOnce], dy[kAtOnce], mean[kAtOnce], rstd[kAtOnce];
     T* dx[kAtOnce];
     Means<T> of_row[kAtOnce];
 #pragma unroll
@@ -225,17 +225,18 @@ __global__ void norm_columns_kernel(const Rows<5> rows, const Along<T> weight,
       const int64_t r = first + k * int64_t{gridDim.y};
       if (r >= rows.count()) continue;
       const Row<5> row(rows, r);
-      const T mean = layer ? *row.template data<T>(4) : T(0);
+      mean[k] = layer ? *row.template data<T>(4) : T(0);
       of_row[k] = means[r];
       rstd[k] = *row.template data<T>(3);
-      x[k] = row.template data<T>(0)[j * rows.step[0]] - mean;
+      x[k] = row.template data<T>(
+          0)[j * rows.step[0]];  // used below: here, x[k + 1] would wait for it
       dy[k] = row.template data<T>(1)[j * rows.step[1]];
       dx[k] = row.template data<T>(2) + j * rows.step[2];
     }
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
       if (first + k * int64_t{gridDim.y} >= rows.count()) continue;
-      const T xhat = x[k] * rstd[k];
+      const T xhat = (x[k] - mean[k]) * rstd[k];
       *dx[k] = of_row[k].slope(dy[k] * w, xhat, rstd[k]);
       dw += dy[k] * xhat;
       db += dy[k];
