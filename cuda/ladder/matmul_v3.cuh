@@ -3,7 +3,7 @@
 // A block computes 32 x 32 results. It brings 32 x 32 numbers of A and of B into shared memory,
 // each thread one of each, and uses every one of them 32 times. The first barrier: nobody reads
 // before all have written. The second: nobody overwrites before all have read.
-// Counter: the bytes that loads ask global memory for fall by 20; barriers appear.
+// Counter: loads ask global memory for a twentieth of the bytes; barriers appear.
 // Limit: it is still two requests for 64 FLOPs, now of shared memory. Only where the bytes come
 // from has changed.
 #pragma once

@@ -1,9 +1,9 @@
 // v4: 4 x 4 results a thread, in registers.  (Lesson 04)
 //
 // For one step of p a thread reads 4 numbers of A and 4 of B, and makes 16 products of them: 8
-// requests for 16 x 64 FLOPs, where v3 has 32. The tile of the block grows to 64 x 64 with as many
-// threads less, so each number that comes from global memory is used 64 times.
-// Counter: shared requests fall by 4, bytes of global memory by 2.
+// requests for 16 x 64 FLOPs, where v3 has 32. The tile of the block grows to 64 x 64 with a quarter
+// of the threads, so each number that comes from global memory is used 64 times.
+// Counter: a quarter of the shared requests; loads ask global memory for half of the bytes.
 // Limit: the layout. A thread's columns are neighbours, so lanes read 4 words apart, and the two
 // rows of threads in a warp read the same bank of A: two wavefronts where one would do. v5 mends
 // that.

@@ -2,10 +2,11 @@
 //
 // A multiprocessor can do 256 FLOPs while shared memory delivers one wavefront. 8 x 8 results are
 // the first size that needs no more: 16 numbers, 16 wavefronts for 32 lanes, 64 x 64 FLOPs. Read
-// four by four they are 4 instructions beside 64 multiply-adds; alone, 16, and instructions are
-// issued one at a time, too. A warp has a tile of its own, 64 x 32, as square as it can be: its
+// four by four they are 4 instructions beside 64 multiply-adds; alone, 16, and a scheduler issues one
+// instruction a cycle, whichever it is. A warp has a tile of its own, 64 x 32, as square as it can be: its
 // lanes share what they read.
-// Counter: FLOPs a wavefront double; shared requests fall by 8; bytes of global memory by 2.
+// Counter: FLOPs a wavefront double; an eighth of the shared requests; loads ask global memory for half
+// of the bytes.
 // Limit: the units. What is left is waiting: all threads stop at a barrier while a tile is fetched.
 #pragma once
 

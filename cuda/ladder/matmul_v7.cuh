@@ -1,6 +1,6 @@
 // v7: double buffering: the next tile is fetched while this one is used.  (Lesson 04)
 //
-// A load from global memory takes some 500 cycles, but nothing waits until its register is needed.
+// A load from global memory takes 500 cycles and more, but nothing waits until its register is needed.
 // So the loads of the next tile begin before the products of this one, and are stored after them,
 // into a second pair of arrays. Nobody reads those yet, so one barrier a tile is enough.
 // Counter: barriers halve; all else is v6's. The gain is latency that is hidden, and the simulator,

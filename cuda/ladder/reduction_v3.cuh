@@ -1,8 +1,8 @@
 // v3: warps add up by shuffles.  (Lesson 04)
 //
-// Lanes of one warp can read each other's registers. Five shuffles replace five steps of the tree,
-// with neither shared memory nor a barrier; shared memory carries one sum a warp.
-// Counter: one barrier a block instead of 9; shared wavefronts fall from 40 to 9 a block.
+// Lanes of one warp can read each other's registers. Five shuffles add up a warp, with neither shared
+// memory nor a barrier; shared memory carries one sum a warp, and three more shuffles add those.
+// Counter: one barrier a block instead of 9; shared wavefronts fall from 45 to 9 a block.
 // Limit: still 4 bytes a thread. Launching the threads and their 25 or so instructions take longer
 // than the bytes do.
 #pragma once

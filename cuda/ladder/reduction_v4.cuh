@@ -1,10 +1,10 @@
 // v4: several numbers a thread, and two stages.  (Lesson 04)
 //
-// A thread adds up every so-manieth number before anything is shared, with eight loads under way at
-// a time. Neighbours still read neighbours. The sums of the blocks go to memory, and a second
+// A thread adds up every (256 x blocks)-th number before anything is shared, with eight loads under
+// way at a time. Neighbours still read neighbours. The sums of the blocks go to memory, and a second
 // kernel, one block, adds them: a kernel begins when the one before has ended, which is a barrier
 // for the whole grid. No atomics, so the order is fixed, and the same bits come out each time.
-// Counter: threads fall by 32 and more; no atomics.
+// Counter: up to 32 times fewer threads, and more for long arrays; no atomics.
 // Limit: reading each byte once.
 #pragma once
 

@@ -3,7 +3,8 @@
 // When a larger element comes, what was added up so far is scaled to it: Milakov & Gimelshein,
 // arXiv 1805.02867. The lanes' pairs (largest, sum) are joined by the same rule.
 // Counter: bytes fall from four times the row to three.
-// Limit: x is still read twice.
+// Limit: x is still read twice; and an element takes three exponentials, one of them to scale. On an
+// H200 that is slower than v2 with two of them, whose third reading comes from a cache.
 #pragma once
 
 #include "cuda/ladder/warp_row.cuh"

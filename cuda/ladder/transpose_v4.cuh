@@ -3,7 +3,7 @@
 // A quarter of the threads does the same work. Each has four loads under way before it waits for
 // the first, computes its place once for four, and a multiprocessor has more blocks at a time, so
 // that some load while others are at their barrier.
-// Counter: threads fall by 4; nothing else moves.
+// Counter: a quarter of the threads; nothing else moves.
 // Limit: the bytes. What there is to gain is latency, which only a clock shows.
 #pragma once
 

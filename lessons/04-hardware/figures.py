@@ -29,7 +29,7 @@ def pipeline(folder: Path) -> None:
     axes.text(0, 9.0, "one chain: each addition waits for the one before it", fontsize=10)
     for i in range(4):
         box(axes, 4 * i + 2, 7.6, f"x{i}", width=4, height=0.9, colour="#bee3f8", size=9)
-    axes.text(0, 5.9, "four chains: one addition begins in each cycle", fontsize=10)
+    axes.text(0, 5.9, "four chains: one addition begins in each cycle (with one unit)", fontsize=10)
     colours = ["#bee3f8", "#c6f6d5", "#feebc8", "#e2e8f0"]
     for i in range(12):
         lane = i % 4
@@ -90,23 +90,24 @@ def blocks(folder: Path) -> None:
     matrix(0.3, 1.5, 7, 7, "C (m, n)")
     matrix(9.0, 1.5, 5, 7, "A (m, k)")
     matrix(16.0, 3.5, 7, 5, "B (k, n)")
-    box(axes, 0.3, 5.3, "", width=7, height=1.6, colour="#edf2f7")
-    box(axes, 1.7, 6.3, "", width=0.9, height=0.6, colour="#bee3f8")
-    box(axes, 10.2, 5.3, "", width=1.4, height=1.6, colour="#c6f6d5")
-    box(axes, 10.2, 6.3, "", width=1.4, height=0.6, colour="#feebc8")
-    box(axes, 16.0, 5.9, "", width=7, height=1.4, colour="#e9d8fd")
-    box(axes, 17.4, 5.9, "", width=0.9, height=1.4, colour="#feebc8")
+    box(axes, 0.3, 5.8, "", width=7, height=1.2, colour="#edf2f7")
+    axes.text(5.0, 6.4, "96 rows", fontsize=8, ha="center", va="center")
+    box(axes, 1.7, 6.6, "", width=0.9, height=0.4, colour="#bee3f8")
+    box(axes, 10.2, 5.8, "", width=2.4, height=1.2, colour="#c6f6d5")
+    box(axes, 10.2, 6.6, "", width=2.4, height=0.4, colour="#feebc8")
+    box(axes, 16.0, 5.0, "", width=7, height=2.4, colour="#e9d8fd")
+    box(axes, 17.4, 5.0, "", width=0.9, height=2.4, colour="#feebc8")
     notes = [
-        (0.3, "tile: registers", (2.1, 6.3)),
-        (8.0, "block of A, 96 x 256: L2", (10.9, 5.3)),
-        (17.0, "rows of B, 256 x n: L3", (20.5, 5.9)),
+        (0.3, "tile: registers", (2.1, 6.6)),
+        (8.0, "block of A, 96 x 256: L2", (10.9, 5.8)),
+        (17.0, "rows of B, 256 x n: L3", (20.5, 5.0)),
     ]
     for x, text, target in notes:
         axes.text(x, 0.2, text, fontsize=9)
         arrow(axes, (x + 2.2, 0.9), target, GREY)
     axes.text(13.4, 10.2, "panels, 6 x 256 and 256 x 16: L1", fontsize=9, ha="center")
-    arrow(axes, (11.2, 10.0), (10.9, 6.9), GREY)
-    arrow(axes, (15.6, 10.0), (17.8, 7.3), GREY)
+    arrow(axes, (11.2, 10.0), (10.9, 7.0), GREY)
+    arrow(axes, (15.6, 10.0), (17.8, 7.4), GREY)
     save(figure, folder, "blocks")
 
 

@@ -41,17 +41,17 @@ def grid(folder: Path) -> None:
         idle = max(0, min(32, first + 32 - 1000))
         colour = "#e2e8f0" if idle == 32 else "#feebc8" if idle else "#c6f6d5"
         text = f"warp {w}: i = {first} … {first + 31}"
-        box(axes, 7.2, 8.6 - 1.15 * w, text, width=7.2, height=0.95, colour=colour, size=9)
+        text += f" ({32 - idle} work)" if idle else ""
+        box(axes, 7.2, 8.6 - 1.15 * w, text, width=8.0, height=0.95, colour=colour, size=8)
     arrow(axes, (4.9, 1.9), (7.0, 4.8), GREY)
-    axes.text(7.2, -0.55, "orange: 8 lanes do work", fontsize=9, color=ORANGE)
     axes.text(17.2, 10.2, "multiprocessor", fontsize=10)
     box(axes, 17.2, 0.5, "", width=6.4, height=9.2)
     for s in range(4):
         box(axes, 17.6, 7.9 - 1.5 * s, "scheduler, 32 lanes", width=5.6, height=1.2,
             colour="#c6f6d5", size=9)  # fmt: skip
-    box(axes, 17.6, 2.1, "64 K registers", width=5.6, height=0.9, colour="#feebc8", size=9)
+    box(axes, 17.6, 2.1, "256 KiB of registers", width=5.6, height=0.9, colour="#bee3f8", size=9)
     box(axes, 17.6, 0.9, "L1, shared memory", width=5.6, height=0.9, colour="#e9d8fd", size=9)
-    arrow(axes, (14.6, 5.2), (17.0, 5.2), GREY)
+    arrow(axes, (15.4, 5.2), (17.0, 5.2), GREY)
     save(figure, folder, "grid")
 
 
@@ -78,7 +78,8 @@ def coalescing(folder: Path) -> None:
                         plt.Rectangle((16.1 + 6.2 * sector + 0.75 * word, y + 0.3), 0.6, 1.0,
                                       facecolor=BLUE)
                     )  # fmt: skip
-    axes.text(16, -0.6, "a box: 32 bytes; dark: words that a lane wants", fontsize=9, color=GREY)
+    text = "a box: a sector, 32 bytes; light: it moves; dark: words that a lane wants"
+    axes.text(8, -0.6, text, fontsize=9, color=GREY)
     save(figure, folder, "coalescing")
 
 
@@ -86,7 +87,7 @@ def banks(folder: Path) -> None:
     """The banks of a column of a tile, 32 and 33 words wide; 8 banks are drawn for 32."""
     figure, axes = blank(7.2, 3.2, xmax=24, ymax=11)
     for x, width, title in [(0.4, 8, "rows of 8 words"), (13.0, 9, "rows of 9 words")]:
-        axes.text(x, 10.0, f"{title}: column 2 is in", fontsize=10)
+        axes.text(x, 10.0, title, fontsize=10)
         found = []
         for row in range(8):
             for column in range(width):
@@ -97,8 +98,13 @@ def banks(folder: Path) -> None:
                     colour=colour, size=8)  # fmt: skip
                 found += [bank] if wanted else []
         kinds = len(set(found))
-        text = f"{kinds} bank{'s' if kinds > 1 else ''}: {8 // kinds} wavefront{'s' * (kinds < 8)}"
-        axes.text(x + 0.2, -0.4, text, fontsize=9, color=GREEN if kinds > 1 else ORANGE)
+        text = (
+            f"column 2: {kinds} bank{'s' * (kinds > 1)}, {8 // kinds} wavefront{'s' * (kinds < 8)}"
+        )
+        axes.text(x, -0.2, text, fontsize=9, color=GREEN if kinds > 1 else ORANGE)
+    axes.text(
+        0.4, -1.2, "a number: the word's bank; 8 banks are drawn for 32", fontsize=9, color=GREY
+    )
     save(figure, folder, "banks")
 
 

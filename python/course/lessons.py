@@ -41,14 +41,14 @@ def read(console: Console, number: int, notebook: bool) -> None:
     """Opens the text in $PAGER, or as Rich shows Markdown; or the notebook."""
     place = folder(number)
     if notebook:
-        _open_notebook(place)
-    text = place / "README.md"
+        _open_notebook(console, place)
+    text = "\n\n".join(path.read_text(encoding="utf-8") for path in texts(place))
     state.record("lessons", str(number), {"read": state.today()})
     pager = shlex.split(os.environ.get("PAGER", ""))
     if pager and shutil.which(pager[0]) and console.is_terminal:
-        subprocess.run([*pager, str(text)], check=False)
+        subprocess.run(pager, input=text.encode(), check=False)
         return
-    page = Markdown(text.read_text(encoding="utf-8"))
+    page = Markdown(text)
     if console.is_terminal:
         with console.pager(styles=True):
             console.print(page)
@@ -56,10 +56,18 @@ def read(console: Console, number: int, notebook: bool) -> None:
         console.print(page)
 
 
-def _open_notebook(place: Path) -> None:
+def texts(place: Path) -> list[Path]:
+    """The lesson's text, and its other halves."""
+    first = place / "README.md"
+    return [first, *(path for path in sorted(place.glob("*.md")) if path != first)]
+
+
+def _open_notebook(console: Console, place: Path) -> None:
     path = ROOT / "notebooks" / f"{place.name}.ipynb"
     if not path.is_file():
         raise CourseError(f"{shown(path)} is missing.")
+    for more in sorted(path.parent.glob(f"{place.name}-*.ipynb")):
+        console.print(f"Beside it is {more.name}.", highlight=False)
     jupyter = Path(sys.executable).with_name("jupyter-lab")
     if not jupyter.exists():
         raise CourseError(

@@ -79,6 +79,14 @@ def test_a_lesson_without_its_files(tmp_path: Path) -> None:
         checks.verify(tmp_path)
 
 
+def test_all_halves_of_a_lesson_are_read(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(state, "folder", lambda _root=None: tmp_path / ".course")
+    page = io.StringIO()
+    lessons.read(Console(file=page), 4, notebook=False)
+    assert 0 < page.getvalue().find("Lesson 4: Hardware") < page.getvalue().find("half: the GPU")
+    assert [path.name for path in lessons.texts(lessons.folder(2))] == ["README.md"]
+
+
 def test_all_right_is_remembered(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(state, "folder", lambda _root=None: tmp_path / ".course")
     console = Console(file=io.StringIO())

@@ -8,6 +8,7 @@ from ..errors import CourseError
 from .counted import H200, Counts, Machine
 
 SHOWN = (1 / 32, 256)  # FLOP/byte
+LIMITS = {"FMA": ("#2f855a", "^"), "L1": ("#c05621", "o"), "memory": ("#2b6cb0", "s")}
 
 
 def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
@@ -18,11 +19,11 @@ def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
     """
     left, right = SHOWN
     axes.set(xscale="log", yscale="log", xlim=(left, right))
-    peak, memory = machine.peak / 1e9, machine.memory / 1e9
+    peak, memory = machine.peak / 1e12, machine.memory / 1e12
     ridge = peak / memory
     axes.plot([left, ridge, right], [left * memory, peak, peak], color="black", linewidth=1.2)
-    axes.text(right, peak * 1.08, f"FMA peak, {peak / 1e3:g} TFLOP/s", ha="right", fontsize=8)
-    axes.text(0.7, 0.7 * memory * 0.55, f"memory, {memory / 1e3:g} TB/s", fontsize=8)
+    axes.text(right, peak * 1.08, f"FMA peak, {peak:g} TFLOP/s", ha="right", fontsize=8)
+    axes.text(0.7, 0.7 * memory * 0.55, f"memory, {memory:g} TB/s", fontsize=8)
     names: dict[tuple[float, float], list[str]] = {}
     for rung in found.rungs:
         if not rung.is_available:
@@ -30,9 +31,12 @@ def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
         x = found.flops / rung.global_bytes
         least, _ = found.rate(rung, machine, cached=False)
         most, limit = found.rate(rung, machine)
-        colour = {"FMA": "#2f855a", "L1": "#c05621", "memory": "#2b6cb0"}[limit]
+        least, most = least / 1e3, most / 1e3
+        colour, marker = LIMITS[limit]
         axes.plot([x, x], [least, most], color=colour, linewidth=2.5, zorder=3)
-        axes.plot(x, most, "o", color=colour, markersize=5, zorder=4)
+        label = f"at most, by {limit}; its bar begins at: no cache"
+        label = None if label in axes.get_legend_handles_labels()[1] else label
+        axes.plot(x, most, marker, color=colour, markersize=5, zorder=4, linestyle="", label=label)
         # Rungs that fall nearly on one point share a label.
         names.setdefault((round(math.log(x), 1), round(math.log(least), 1)), []).append(rung.name)
     for (x, y), some in names.items():
@@ -41,9 +45,11 @@ def draw(found: Counts, axes: Any, machine: Machine = H200) -> None:
     axes.set_ylim(left * memory / 4, peak * 2)
     ticks = [2.0**n for n in range(-5, 9, 2)]
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axes.set_yticks(rates := [0.1, 1, 10, 100], [f"{y:g}" for y in rates])
     axes.minorticks_off()
-    axes.set_xlabel("FLOP per byte that L1 is asked for")
-    axes.set_ylabel("GFLOP/s, at most")
+    axes.legend(loc="lower right", fontsize=8)
+    axes.set_xlabel("FLOP per byte of all sectors of global memory that warps ask for")
+    axes.set_ylabel("TFLOP/s")
 
 
 def save(found: Counts, path: Path) -> None:

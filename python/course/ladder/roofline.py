@@ -143,6 +143,9 @@ def draw(found: Result, axes: Any) -> None:
         axes.text(frame.right, limits.peak_all / 1e9 * 1.05, ha="right", va="bottom", fontsize=8,
                   s=f"{limits.threads} threads: {limits.peak_all / 1e9:.0f}")  # fmt: skip
     _draw_rungs(found, axes)
+    if limits.threads > 1:
+        axes.plot([], [], "D", color="black", markersize=4, label=f"with {limits.threads} threads")
+        axes.legend(loc="lower right", fontsize=8)
     axes.set_xlabel("FLOP per byte loaded or stored")
     axes.set_ylabel("GFLOP/s")
     ticks = _powers(frame.left, frame.right, base=2)
@@ -161,7 +164,8 @@ def _draw_rungs(found: Result, axes: Any) -> None:
         right = count[x] % 2 == 1
         at = max(y, last.get((x, right), 0) * 1.3)
         last[(x, right)] = at
-        axes.plot(x, y, "o", color="black", markersize=4, zorder=3)
+        marker = "o" if line.threads == 1 else "D"
+        axes.plot(x, y, marker, color="black", markersize=4, zorder=3)
         axes.annotate(
             line.name, (x, y), (x * (1.18 if right else 1 / 1.18), at), fontsize=9,
             ha="left" if right else "right", va="center", zorder=3,
