@@ -228,8 +228,7 @@ __global__ void norm_columns_kernel(const Rows<5> rows, const Along<T> weight,
       mean[k] = layer ? *row.template data<T>(4) : T(0);
       of_row[k] = means[r];
       rstd[k] = *row.template data<T>(3);
-      x[k] = row.template data<T>(
-          0)[j * rows.step[0]];  // used below: here, x[k + 1] would wait for it
+      x[k] = row.template data<T>(0)[j * rows.step[0]];  // minus the mean below: it is not here yet
       dy[k] = row.template data<T>(1)[j * rows.step[1]];
       dx[k] = row.template data<T>(2) + j * rows.step[2];
     }
@@ -272,10 +271,10 @@ void norm(Norm kind, double eps, const View& x, const View& weight, const View& 
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
     const Along<T> w(weight), b(bias);
-    const bool packs = rows.packs(16 / sizeof(T), sizeof(T)) && w.packs() && b.packs();
-    RowLaunch launch(rows.count(), rows.n, most, packs);
-    launch.keep(rows.n, sizeof(T), kRowThreads);
-    visit_share<T, most>(launch, [&]<class S>(S) {
+    const bool packs = rows.fit(sizeof(T)) == Fit::packs && w.packs() && b.packs();
+    RowLaunch launch(rows.count(), rows.n, most, sizeof(T), packs ? Fit::packs : Fit::single);
+    launch.keep(sizeof(T), kRowThreads);
+    visit_share<T, most, false>(launch, [&]<class S>(S) {
       visit_kind(kind, [&]<class Layer>(Layer) {
         NEEDLE_LAUNCH((norm_kernel<T, S, Layer::value>), launch.grid, launch.block, launch.kept,
                       rows, launch.kept > 0, mean.data != nullptr, static_cast<T>(eps), w, b);
@@ -292,7 +291,8 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 4>;
     const Along<T> w(weight);
-    RowLaunch launch(count, rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)) && w.packs());
+    const bool packs = rows.fit(sizeof(T)) == Fit::packs && w.packs();
+    RowLaunch launch(count, rows.n, most, sizeof(T), packs ? Fit::packs : Fit::single);
     // As many groups as occupy the GPU: each leaves a row of sums behind.
     launch.grid.x = static_cast<unsigned>(least(launch.grid.x, launch.block.y > 1 ? 528 : 1056));
     const int64_t groups =
@@ -305,7 +305,7 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
     auto* const means = row_means.as<Means<T>>();
     visit_kind(kind, [&]<class Layer>(Layer) {
       if (count == 0) return;
-      visit_share<T, most>(launch, [&]<class S>(S) {
+      visit_share<T, most, false>(launch, [&]<class S>(S) {
         if constexpr (S::kAgain) {
           NEEDLE_LAUNCH((norm_means_kernel<T, S, Layer::value>), static_cast<unsigned>(count),
                         launch.block, 0, rows, w, means);

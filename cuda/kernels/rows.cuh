@@ -16,6 +16,11 @@ namespace needle::NEEDLE_GPU {
 inline constexpr int kRowThreads = 512;    // of a row, at most,
 inline constexpr int kKeptThreads = 1024;  // but of one that a block keeps, if registers suffice
 
+/// How the elements of rows can move: one by one; in packs of 16 bytes; or in packs although rows begin
+/// somewhere within one, if all operands' rows begin at the same place in theirs. (Tables of 50,257
+/// columns have such rows.) The first and the last pack of a row are then not whole.
+enum class Fit : uint8_t { single, packs, ragged };
+
 /// The rows of N operands. One without the last axis (a statistic of each row) has step 0.
 template <int N>
 struct Rows {
@@ -26,17 +31,23 @@ struct Rows {
 
   __device__ __host__ int64_t count() const { return leading.size; }
 
-  /// Whether `width` neighbours of a row, `item` bytes each, can move as one in every operand.
-  bool packs(int width, int item) const {
-    bool fits = n % width == 0;
+  /// Of elements of `item` bytes; operand 0 has rows.
+  Fit fit(int item) const {
+    bool packs = n * int64_t{item} % 16 == 0, alike = true;
+    const auto look = [&](int64_t bytes, int64_t of_first) {
+      packs &= bytes % 16 == 0;
+      alike &= (bytes - of_first) % 16 == 0;
+    };
     for (int k = 0; k < N; ++k) {
       if (!whole[k]) continue;
-      fits &= step[k] == 1 && reinterpret_cast<uintptr_t>(leading.data[k]) % (width * item) == 0;
+      if (step[k] != 1) return Fit::single;
+      look(reinterpret_cast<intptr_t>(leading.data[k]),
+           reinterpret_cast<intptr_t>(leading.data[0]));
       for (int axis = 0; axis < leading.ndim; ++axis) {
-        fits &= leading.stride[k][axis] % (width * item) == 0;
+        look(leading.stride[k][axis], leading.stride[0][axis]);
       }
     }
-    return fits;
+    return packs ? Fit::packs : alike ? Fit::ragged : Fit::single;
   }
 };
 
@@ -86,12 +97,12 @@ struct Row {
 /// The number of the row that this thread works on.
 __device__ inline int64_t row_index() { return int64_t{blockIdx.x} * blockDim.y + threadIdx.y; }
 
-/// A thread's share of a row: items, those of them that lie side by side, and whether the row is longer
-/// than all shares, so that it is read again for each pass.
-template <int items, int pack, bool again>
+/// A thread's share of a row: items, those of them that lie side by side, whether the row is longer
+/// than all shares, so that it is read again for each pass, and whether packs are ragged.
+template <int items, int pack, bool again, bool ragged = false>
 struct Share {
   static constexpr int kItems = items, kPack = pack;
-  static constexpr bool kAgain = again;
+  static constexpr bool kAgain = again, kRagged = ragged;
 };
 
 /// What this thread holds of one chunk of a row.
@@ -101,7 +112,12 @@ struct Chunk {
   using Packed = Pack<T, kPack>;
   T at[kItems];
 
-  /// The place of item i within a row whose chunk begins at `begin`.
+  /// How many elements before the row its first pack begins.
+  __device__ static int ahead(const T* row) {
+    if constexpr (!S::kRagged) return 0;
+    return static_cast<int>(reinterpret_cast<uintptr_t>(row) / sizeof(T) % kPack);
+  }
+  /// The place of item i within a row whose chunk begins at `begin`, from the row's first pack on.
   __device__ static int place(int begin, int i) {
     const int pack = static_cast<int>(threadIdx.x) + i / kPack * static_cast<int>(blockDim.x);
     return begin + pack * kPack + i % kPack;
@@ -111,13 +127,21 @@ struct Chunk {
 
   /// Beyond the row's end: `rest`. The step of packs is 1.
   __device__ void load(const T* row, int64_t step, int begin, int n, T rest) {
+    const int shift = ahead(row);
 #pragma unroll
     for (int i = 0; i < kItems; i += kPack) {
-      const int j = place(begin, i);
+      const int j = place(begin, i) - shift;
       Packed pack;
 #pragma unroll
       for (int p = 0; p < kPack; ++p) pack.at[p] = rest;
-      if (j < n) pack = *reinterpret_cast<const Packed*>(row + (kPack > 1 ? j : j * step));
+      if (is_whole(j, n)) {
+        pack = *reinterpret_cast<const Packed*>(row + (kPack > 1 ? j : j * step));
+      } else if (S::kRagged) {
+#pragma unroll
+        for (int p = 0; p < kPack; ++p) {
+          if (j + p >= 0 && j + p < n) pack.at[p] = row[j + p];
+        }
+      }
 #pragma unroll
       for (int p = 0; p < kPack; ++p) at[i + p] = pack.at[p];
     }
@@ -125,20 +149,34 @@ struct Chunk {
   /// f(item, its place) at the same places.
   template <class F>
   __device__ void store(T* row, int64_t step, int begin, int n, F f) const {
+    const int shift = ahead(row);
 #pragma unroll
     for (int i = 0; i < kItems; i += kPack) {
-      const int j = place(begin, i);
+      const int j = place(begin, i) - shift;
       if (j >= n) continue;
       Packed pack;
 #pragma unroll
       for (int p = 0; p < kPack; ++p) pack.at[p] = f(i + p, j + p);
-      *reinterpret_cast<Packed*>(row + (kPack > 1 ? j : j * step)) = pack;
+      if (is_whole(j, n)) {
+        *reinterpret_cast<Packed*>(row + (kPack > 1 ? j : j * step)) = pack;
+      } else {
+#pragma unroll
+        for (int p = 0; p < kPack; ++p) {
+          if (j + p >= 0 && j + p < n) row[j + p] = pack.at[p];
+        }
+      }
     }
+  }
+
+ private:
+  /// Whether the pack from place j on is all of the row's, which otherwise is outside of it.
+  __device__ static bool is_whole(int j, int n) {
+    return S::kRagged ? j >= 0 && j + kPack <= n : j < n;
   }
 };
 
 /// A row between two passes over its chunks: in `shared`, or if that is null, where it was. A thread gets
-/// what it has put there itself, so that nobody waits for others.
+/// what it has put there itself, so that nobody waits for others. Packs are whole, whatever the row's.
 template <class T>
 struct Kept {
   T* shared;
@@ -147,11 +185,28 @@ struct Kept {
 
   template <class S>
   __device__ void put(const Chunk<T, S>& chunk, int begin, int n) const {
-    if (shared) chunk.store(shared, 1, begin, n, [&](int i, int) { return chunk.at[i]; });
+    if (!shared) return;
+#pragma unroll
+    for (int i = 0; i < S::kItems; i += S::kPack) {
+      const int j = chunk.place(begin, i);
+      if (j >= n + chunk.ahead(row)) continue;
+      Pack<T, S::kPack> pack;
+#pragma unroll
+      for (int p = 0; p < S::kPack; ++p) pack.at[p] = chunk.at[i + p];
+      *reinterpret_cast<Pack<T, S::kPack>*>(shared + j) = pack;
+    }
   }
   template <class S>
   __device__ void get(Chunk<T, S>& chunk, int begin, int n) const {
-    shared ? chunk.load(shared, 1, begin, n, T(0)) : chunk.load(row, step, begin, n, T(0));
+    if (!shared) return chunk.load(row, step, begin, n, T(0));
+#pragma unroll
+    for (int i = 0; i < S::kItems; i += S::kPack) {
+      const int j = chunk.place(begin, i);
+      if (j >= n + chunk.ahead(row)) continue;
+      const auto pack = *reinterpret_cast<const Pack<T, S::kPack>*>(shared + j);
+#pragma unroll
+      for (int p = 0; p < S::kPack; ++p) chunk.at[i + p] = pack.at[p];
+    }
   }
 };
 
@@ -164,38 +219,50 @@ inline constexpr int kMostItems = (arrays > 2 ? 8 : 16) / (sizeof(T) / 4);
 struct RowLaunch {
   dim3 grid, block;
   int items;
-  bool again, packs;
+  bool again;
+  Fit fit;
+  int reach;        // elements from a row's first pack on, at most
   size_t kept = 0;  // bytes of shared memory for a row between two passes
 
-  RowLaunch(int64_t rows, int n, int most, bool packed) : packs(packed) {
+  RowLaunch(int64_t rows, int n, int most, size_t item, Fit fits) : fit(fits) {
     unsigned threads = 32;
     items = n <= 32 * kFewItems ? kFewItems : most;
     while (threads < kRowThreads && static_cast<int>(threads) * items < n) threads *= 2;
-    again = static_cast<int>(threads) * items < n;
+    const int length = static_cast<int>(threads) * items;
+    again = length < n;
+    reach = n + (fit == Fit::ragged ? 16 / static_cast<int>(item) - 1 : 0);
+    // It would take a chunk more, for which there is no loop.
+    if (ceil_div(n, length) < ceil_div(reach, length)) fit = Fit::single, reach = n;
     block = dim3(threads, threads == 32 ? 8 : 1);
     grid = dim3(static_cast<unsigned>(ceil_div(rows, block.y)));
   }
-  /// Keeps n elements of `item` bytes of a row that is read again, if there is room: then few blocks fit
-  /// on a multiprocessor, and each should have so many threads.
-  void keep(int n, size_t item, unsigned threads) {
+  /// Keeps a row of elements of `item` bytes that is read again, if there is room: then few blocks fit on
+  /// a multiprocessor, and each should have so many threads.
+  void keep(size_t item, unsigned threads) {
     constexpr size_t kForSums = 1 << 10;  // of across_row
-    const size_t bytes = static_cast<size_t>(n) * item;
+    const size_t bytes = (static_cast<size_t>(reach) * item + 15) / 16 * 16;
     if (!again || bytes + kForSums > most_shared()) return;
     kept = bytes;
     block.x = threads;
   }
 };
 
-/// f(Share) for elements of T, of which a thread holds kFewItems or `most`.
-template <class T, int most, class F>
+/// f(Share) for elements of T, of which a thread holds kFewItems or `most`. `ragged`: there may be
+/// such packs.
+template <class T, int most, bool ragged, class F>
 void visit_share(const RowLaunch& launch, F&& f) {
-  const auto packed = [&]<int pack>(std::integral_constant<int, pack>) {
-    if (launch.again) return f(Share<most, pack, true>{});
-    if (launch.items == most) return f(Share<most, pack, false>{});
-    if constexpr (most != kFewItems) f(Share<kFewItems, pack, false>{});
+  const auto visit = [&]<int pack, bool is_ragged>(std::integral_constant<int, pack>,
+                                                   std::bool_constant<is_ragged>) {
+    if (launch.again) return f(Share<most, pack, true, is_ragged>{});
+    if (launch.items == most) return f(Share<most, pack, false, is_ragged>{});
+    if constexpr (most != kFewItems) f(Share<kFewItems, pack, false, is_ragged>{});
   };
-  if (launch.packs) return packed(std::integral_constant<int, 16 / sizeof(T)>{});
-  packed(std::integral_constant<int, 1>{});
+  constexpr std::integral_constant<int, 16 / sizeof(T)> pack;
+  if (launch.fit == Fit::packs) return visit(pack, std::false_type{});
+  if constexpr (ragged) {
+    if (launch.fit == Fit::ragged) return visit(pack, std::true_type{});
+  }
+  visit(std::integral_constant<int, 1>{}, std::false_type{});
 }
 
 /// The lowest finite number: what a maximum begins with where -inf - -inf must not arise.

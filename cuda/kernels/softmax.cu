@@ -56,23 +56,28 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
 
 /// Operands: y, dy, dx.
 template <class T, class S, bool log>
-__global__ void __launch_bounds__(kRowThreads, 1) softmax_backward_kernel(const Rows<3> rows) {
+__global__ void __launch_bounds__(kRowThreads, 1)
+    softmax_backward_kernel(const Rows<3> rows, bool keeps) {
   if (row_index() >= rows.count()) return;
   const Row<3> row(rows, row_index());
+  const T* first = row.template data<T>(0);
+  NEEDLE_DYNAMIC_SHARED(T, shared);
+  const Kept<T> kept{keeps ? shared : nullptr, first, rows.step[0]};
   Chunk<T, S> y, dy;
-  const auto load = [&](int begin) {
-    y.load(row.template data<T>(0), rows.step[0], begin, rows.n, 0);
+  const auto load_dy = [&](int begin) {
     dy.load(row.template data<T>(1), rows.step[1], begin, rows.n, 0);
   };
   T sum = 0;
   for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += y.length()) {
-    load(begin);
+    y.load(first, rows.step[0], begin, rows.n, 0);
+    load_dy(begin);
+    if (S::kAgain) kept.put(y, begin, rows.n);
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) sum += log ? dy.at[i] : dy.at[i] * y.at[i];
   }
   sum = across_row(sum, T(0), Plus{});
   for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += y.length()) {
-    if (S::kAgain) load(begin);
+    if (S::kAgain) load_dy(begin), kept.get(y, begin, rows.n);
     y.store(row.template data<T>(2), rows.step[2], begin, rows.n, [&](int i, int) {
       return log ? dy.at[i] - std::exp(y.at[i]) * sum : y.at[i] * (dy.at[i] - sum);
     });
@@ -81,15 +86,18 @@ __global__ void __launch_bounds__(kRowThreads, 1) softmax_backward_kernel(const 
 
 /// Operands: logits; labels, loss, lse, one for each row. Reads every logit once.
 template <class T, class S>
-__global__ void __launch_bounds__(kRowThreads, 1) cross_entropy_kernel(const Rows<4> rows) {
+__global__ void __launch_bounds__(kRowThreads, 2) cross_entropy_kernel(const Rows<4> rows) {
   if (row_index() >= rows.count()) return;
   const Row<4> row(rows, row_index());
   const T* x = row.template data<T>(0);
-  const int64_t label = *row.template data<int64_t>(1);  // early: nobody waits for it later
-  const T chosen = label == kIgnored ? T(0) : x[label * rows.step[0]];
+  const int64_t label = *row.template data<int64_t>(1);
+  const bool ignored = label == kIgnored;
+  T chosen = 0;  // the label's logit: who has it writes the loss
+  bool has_chosen = false;
   Chunk<T, S> chunk;
   LogSum<T> lse;
   if (S::kAgain) {
+    if (threadIdx.x == 0 && !ignored) chosen = x[label * rows.step[0]], has_chosen = true;
     for (int begin = 0; begin < rows.n; begin += chunk.length()) {
       chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
       lse.add(chunk);
@@ -101,10 +109,15 @@ __global__ void __launch_bounds__(kRowThreads, 1) cross_entropy_kernel(const Row
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) lse.sum += std::exp(chunk.at[i] - lse.top);
     lse.sum = across_row(lse.sum, T(0), Plus{});
+#pragma unroll
+    for (int i = 0; i < S::kItems; ++i) {  // to load it would be a second wait
+      if (chunk.place(0, i) - chunk.ahead(x) == label) chosen = chunk.at[i], has_chosen = true;
+    }
   }
-  if (threadIdx.x > 0) return;
   const T value = lse.top + std::log(lse.sum);
-  *row.template data<T>(2) = label == kIgnored ? T(0) : value - chosen;
+  if (has_chosen) *row.template data<T>(2) = value - chosen;
+  if (threadIdx.x > 0) return;
+  if (ignored) *row.template data<T>(2) = 0;
   *row.template data<T>(3) = value;
 }
 
@@ -120,7 +133,7 @@ __global__ void cross_entropy_backward_kernel(const Rows<5> rows) {
   const int64_t label = *row.template data<int64_t>(2);
   const bool ignored = label == kIgnored;
   const T lse = *row.template data<T>(3);
-  const T scale = ignored ? T(0) : *row.template data<T>(4);
+  const T scale = *row.template data<T>(4);
   chunk.store(row.template data<T>(1), rows.step[1], begin, rows.n, [&](int i, int j) {
     const T slope = std::exp(chunk.at[i] - lse) - (j == label ? 1 : 0);
     return ignored ? T(0) : scale * slope;
@@ -134,9 +147,9 @@ void softmax(bool log, const View& x, const View& out) {
   const Rows<2> rows = rows_of(x, out);
   visit_floating(x.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
-    RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
-    launch.keep(rows.n, sizeof(T), kKeptThreads);
-    visit_share<T, most>(launch, [&]<class S>(S) {
+    RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
+    launch.keep(sizeof(T), kKeptThreads);
+    visit_share<T, most, true>(launch, [&]<class S>(S) {
       if (log) {
         NEEDLE_LAUNCH((softmax_kernel<T, S, true>), launch.grid, launch.block, launch.kept, rows,
                       launch.kept > 0);
@@ -153,12 +166,15 @@ void softmax_backward(bool log, const View& y, const View& dy, const View& dx) {
   const Rows<3> rows = rows_of(y, dy, dx);
   visit_floating(y.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 2>;
-    const RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
-    visit_share<T, most>(launch, [&]<class S>(S) {
+    RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
+    launch.keep(sizeof(T), kRowThreads);
+    visit_share<T, most, true>(launch, [&]<class S>(S) {
       if (log) {
-        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, true>), launch.grid, launch.block, 0, rows);
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, true>), launch.grid, launch.block, launch.kept,
+                      rows, launch.kept > 0);
       } else {
-        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, false>), launch.grid, launch.block, 0, rows);
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, false>), launch.grid, launch.block,
+                      launch.kept, rows, launch.kept > 0);
       }
     });
   });
@@ -169,8 +185,8 @@ void cross_entropy(const View& logits, const View& labels, const View& loss, con
   const Rows<4> rows = rows_of(logits, labels, loss, lse);
   visit_floating(logits.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
-    const RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
-    visit_share<T, most>(launch, [&]<class S>(S) {
+    const RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
+    visit_share<T, most, true>(launch, [&]<class S>(S) {
       NEEDLE_LAUNCH((cross_entropy_kernel<T, S>), launch.grid, launch.block, 0, rows);
     });
   });
@@ -182,10 +198,11 @@ void cross_entropy_backward(const View& logits, const View& labels, const View& 
   const Rows<5> rows = rows_of(logits, dlogits, labels, lse, dloss);
   visit_floating(logits.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 2>;
-    RowLaunch launch(rows.count(), rows.n, most, rows.packs(16 / sizeof(T), sizeof(T)));
+    RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
     launch.again = false;
-    launch.grid.y = static_cast<unsigned>(ceil_div(rows.n, int64_t{launch.block.x} * launch.items));
-    visit_share<T, most>(launch, [&]<class S>(S) {
+    launch.grid.y =
+        static_cast<unsigned>(ceil_div(launch.reach, int64_t{launch.block.x} * launch.items));
+    visit_share<T, most, true>(launch, [&]<class S>(S) {
       NEEDLE_LAUNCH((cross_entropy_backward_kernel<T, S>), launch.grid, launch.block, 0, rows);
     });
   });
