@@ -77,12 +77,16 @@ def as_text(kernels: list[dict[str, Any]], findings: list[str]) -> str:
 def summary(kernel: dict[str, Any]) -> str:
     """Launches, threads, barriers, branches of a kernel in one line."""
     total = kernel["total"]
+
+    def some(number: int, one: str, ending: str = "s") -> str:
+        return f"{number:,} {one}{ending if number != 1 else ''}"
+
     said = [
-        f"{kernel['launches']:,} launch{'es' if kernel['launches'] != 1 else ''}",
-        f"{kernel['blocks']:,} block{'s' if kernel['blocks'] != 1 else ''}",
-        f"{kernel['threads']:,} threads",
-        f"{total['barriers']:,} barriers",
-        f"{total['warp_operations']:,} warp operations",
+        some(kernel["launches"], "launch", "es"),
+        some(kernel["blocks"], "block"),
+        some(kernel["threads"], "thread"),
+        some(total["barriers"], "barrier"),
+        some(total["warp_operations"], "warp operation"),
         f"{total['divergent']:,} of {total['branches']:,} branches divergent",
     ]
     if "flops" in total:
@@ -213,7 +217,9 @@ def _row(number: int, code: str, counts: list[dict[str, Any]], wrong: list[str])
     cells.append(f"{divergent:,} of {branches:,}" if branches else "")
     barriers = sum(line["barriers"] for line in counts)
     flops = sum(line.get("flops", 0) for line in counts)
-    cells.append(f"{flops:,}" if flops else f"{barriers:,} barriers" if barriers else "")
+    cells.append(
+        f"{flops:,}" if flops else f"{barriers:,} barrier{'s' * (barriers > 1)}" if barriers else ""
+    )
     kind = " class='found'" if wrong else " class='hot'" if any(cells[:2]) else ""
     notes = "".join(f"<div class='finding'>{html.escape(text)}</div>" for text in wrong)
     return (
