@@ -24,16 +24,31 @@ struct Along {
   }
 };
 
-/// Mean and squared distance from it of the elements so far, joined without ever squaring x itself,
-/// which would lose the variance where x is far from 0. Chan, Golub & LeVeque, "Algorithms for
-/// computing the sample variance", The American Statistician 37 (1983).
-template <class T>
+/// What a row is normalised by: layer norm's mean and squared distance from it, without ever squaring x
+/// itself, which would lose the variance where x is far from 0; and RMS norm's squares of x, with mean 0.
+template <class T, bool layer>
 struct Moments {
   T count = 0, mean = 0, square = 0;
 
-  /// Takes in those of a chunk that are inside of the row.
+  /// Of a row that is one chunk, with 0 behind its end.
+  template <class S>
+  __device__ void of_row(const Chunk<T, S>& x, int n) {
+    if constexpr (layer) {
+      T sum = 0;
+#pragma unroll
+      for (int i = 0; i < S::kItems; ++i) sum += x.at[i];
+      mean = quotient(across_row(sum, T(0), Plus{}), static_cast<T>(n));
+    }
+    square = across_row(around(x, mean, 0, n), T(0), Plus{});
+  }
+  /// Takes in those of a chunk that are inside of the row. Joined as by Chan, Golub & LeVeque,
+  /// "Algorithms for computing the sample variance", The American Statistician 37 (1983).
   template <class S>
   __device__ void add(const Chunk<T, S>& x, int begin, int n) {
+    if constexpr (!layer) {
+      square += around(x, T(0), begin, n);
+      return;
+    }
     T sum = 0, more = 0;
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) {
@@ -41,33 +56,38 @@ struct Moments {
     }
     if (more == 0) return;
     const T centre = quotient(sum, more);
-    T around = 0;
-#pragma unroll
-    for (int i = 0; i < S::kItems; ++i) {
-      const T distance = x.place(begin, i) < n ? x.at[i] - centre : T(0);
-      around += distance * distance;
-    }
-    if (count == 0) {  // most rows have but one chunk, and no time for further divisions
-      count = more, mean = centre, square = around;
-      return;
-    }
     const T apart = centre - mean, part = quotient(more, count + more);
-    square += around + apart * apart * count * part;
+    square += around(x, centre, begin, n) + apart * apart * count * part;
     mean += apart * part;
     count += more;
   }
   /// What the threads of a row of n found, together.
   __device__ void join_row(int n) {
-    const T all = quotient(across_row(mean * count, T(0), Plus{}), static_cast<T>(n));
-    const T apart = mean - all;
+    T apart = 0;
+    if constexpr (layer) {
+      const T all = quotient(across_row(mean * count, T(0), Plus{}), static_cast<T>(n));
+      apart = mean - all;
+      mean = all;
+    }
     square = across_row(square + apart * apart * count, T(0), Plus{});
-    mean = all;
+  }
+
+ private:
+  template <class S>
+  __device__ static T around(const Chunk<T, S>& x, T centre, int begin, int n) {
+    T sum = 0;
+#pragma unroll
+    for (int i = 0; i < S::kItems; ++i) {
+      const T distance = !layer || x.place(begin, i) < n ? x.at[i] - centre : T(0);
+      sum += distance * distance;
+    }
+    return sum;
   }
 };
 
 /// Operands: x, out; rstd, mean, one for each row.
 template <class T, class S, bool layer>
-__global__ void __launch_bounds__(kRowThreads, 1)
+__global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
     norm_kernel(const Rows<4> rows, bool keeps, bool has_mean, T eps, const Along<T> weight,
                 const Along<T> bias) {
   if (row_index() >= rows.count()) return;
@@ -75,37 +95,42 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   const int n = rows.n;
   NEEDLE_DYNAMIC_SHARED(T, shared);
   const Kept<T> kept{keeps ? shared : nullptr, row.template data<T>(0), rows.step[0]};
-  Chunk<T, S> x, w, b;
-  const auto load = [&](int begin) { x.load(kept.row, kept.step, begin, n, 0); };
+  // The second pass over a row that is read again goes pack by pack: it holds weight and bias as well.
+  using Part = std::conditional_t<S::kAgain, Share<S::kPack, S::kPack, true>, S>;
+  Chunk<T, S> x;
+  Chunk<T, Part> w, b;
   const auto load_affine = [&](int begin) {
     weight.load(w, begin, n, 1);
     bias.load(b, begin, n, 0);
   };
-  load(0);
-  if (!S::kAgain) load_affine(0);  // on their way while the sums are made
-  Moments<T> moments;
-  for (int begin = 0;;) {
-    if (S::kAgain) kept.put(x, begin, n);
-    if constexpr (layer) {
+  Moments<T, layer> moments;
+  if constexpr (S::kAgain) {
+    for (int begin = 0; begin < n; begin += x.length()) {
+      x.load(kept.row, kept.step, begin, n, 0);
+      kept.put(x, begin, n);
       moments.add(x, begin, n);
-    } else {
-#pragma unroll
-      for (int i = 0; i < S::kItems; ++i) moments.square += x.at[i] * x.at[i];
     }
-    begin += x.length();
-    if (!S::kAgain || begin >= n) break;
-    load(begin);
-  }
-  if constexpr (layer) {
     moments.join_row(n);
   } else {
-    moments.square = across_row(moments.square, T(0), Plus{});
+    load_affine(0);  // first: behind x, nvcc would let them wait for x's sum
+    x.load(kept.row, kept.step, 0, n, 0);
+    moments.of_row(x, n);
   }
   const T mean = moments.mean, rstd = 1 / std::sqrt(moments.square / static_cast<T>(n) + eps);
-  for (int begin = 0; begin < (S::kAgain ? n : 1); begin += x.length()) {
-    if (S::kAgain) kept.get(x, begin, n), load_affine(begin);
-    x.store(row.template data<T>(1), rows.step[1], begin, n,
-            [&](int i, int) { return (x.at[i] - mean) * rstd * w.at[i] + b.at[i]; });
+  const auto store = [&](const Chunk<T, Part>& part, int begin) {
+    part.store(row.template data<T>(1), rows.step[1], begin, n,
+               [&](int i, int) { return (part.at[i] - mean) * rstd * w.at[i] + b.at[i]; });
+  };
+  if constexpr (S::kAgain) {
+    Chunk<T, Part> part;
+#pragma unroll 4
+    for (int begin = 0; begin < n; begin += part.length()) {
+      load_affine(begin);
+      kept.get(part, begin, n);
+      store(part, begin);
+    }
+  } else {
+    store(x, 0);
   }
   if (threadIdx.x > 0) return;
   *row.template data<T>(2) = rstd;
@@ -273,7 +298,7 @@ void norm(Norm kind, double eps, const View& x, const View& weight, const View& 
     const Along<T> w(weight), b(bias);
     const bool packs = rows.fit(sizeof(T)) == Fit::packs && w.packs() && b.packs();
     RowLaunch launch(rows.count(), rows.n, most, sizeof(T), packs ? Fit::packs : Fit::single);
-    launch.keep(sizeof(T), kRowThreads);
+    launch.keep(sizeof(T), kKeptThreads);
     visit_share<T, most, false>(launch, [&]<class S>(S) {
       visit_kind(kind, [&]<class Layer>(Layer) {
         NEEDLE_LAUNCH((norm_kernel<T, S, Layer::value>), launch.grid, launch.block, launch.kept,
