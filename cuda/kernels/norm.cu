@@ -137,14 +137,17 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
   if (has_mean) *row.template data<T>(3) = mean;
 }
 
-/// What norm_backward holds of a row: x and dy as they are in memory, and the row's statistics.
+/// What norm_backward holds of a row: x and dy as they are in memory, where dx goes, and the row's
+/// statistics.
 template <class T, class S, bool layer>
 struct Held {
   Chunk<T, S> x, dy;
+  T* dx;
   T rstd, mean;
 
   __device__ void load(const Row<5>& row, int begin) {
     const Rows<5>& rows = row.rows;
+    dx = row.template data<T>(2);
     rstd = *row.template data<T>(3);
     mean = layer ? *row.template data<T>(4) : T(0);
     x.load(row.template data<T>(0), rows.step[0], begin, rows.n, 0);
@@ -175,7 +178,7 @@ struct Means {
 /// while it works on one, the next is on its way. It keeps what its rows add to dweight and dbias:
 /// (groups, n) each, if asked for.
 template <class T, class S, bool layer>
-__global__ void __launch_bounds__(kRowThreads, 1)
+__global__ void __launch_bounds__(kRowThreads, S::kItems * sizeof(T) > 16 ? 1 : 2)
     norm_backward_kernel(const Rows<5> rows, const Along<T> weight, T* dweight, T* dbias) {
   const int64_t group = row_index(), groups = int64_t{gridDim.x} * blockDim.y;
   if (group >= rows.count()) return;
@@ -185,7 +188,6 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   Held<T, S, layer> next;
   next.load(Row<5>(rows, group), 0);
   for (int64_t r = group; r < rows.count(); r += groups) {
-    const Row<5> row(rows, r);
     const Held<T, S, layer> held = next;
     if (r + groups < rows.count()) next.load(Row<5>(rows, r + groups), 0);
     const auto dxhat = [&](int i) { return held.dy.at[i] * w.at[i]; };
@@ -193,7 +195,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) means.add(dxhat(i), held.xhat(i));
     means.join_row(layer, rows.n);
-    held.dy.store(row.template data<T>(2), rows.step[2], 0, rows.n,
+    held.dy.store(held.dx, rows.step[2], 0, rows.n,
                   [&](int i, int) { return means.slope(dxhat(i), held.xhat(i), held.rstd); });
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) {
