@@ -117,6 +117,43 @@ def test_products_use_the_tensor_cores_of_sm_90_and_do_not_wait_for_memory_betwe
     ]
 
 
+def loads_at_once(code: list[str]) -> int:
+    """The most loads from global memory in a row of which none waits for one before it."""
+    most, count, awaited = 0, 0, set[str]()
+    for line in code:
+        found = re.search(r"\*/\s+(?:@\S+ )?(\S+) ([^;]*) ;", line)
+        if not found:
+            continue
+        op, operands = found.groups()
+        first, _, rest = operands.partition(",")
+        if awaited & set(re.findall(r"\bR\d+\b", operands if op.startswith("ST") else rest)):
+            count, awaited = 0, set()
+        if op.startswith("LDG"):
+            registers = 4 if ".128" in op else 2 if ".64" in op else 1
+            awaited |= {f"R{int(first[1:]) + i}" for i in range(registers)}
+            count += 1
+            most = max(most, count)
+    return most
+
+
+def test_conversions_ask_for_all_before_they_convert_one(tmp_path: Path) -> None:
+    """One after the other, loads took half as long again (cuda/kernels/map.cuh)."""
+    cuobjdump("--extract-elf", "sm_90", folder=tmp_path)
+    [file] = [path for path in tmp_path.iterdir() if b"convert_kernel" in path.read_bytes()]
+    name, kernels = "", dict[str, list[str]]()
+    for line in cuobjdump("--dump-sass", file=file).splitlines():
+        if found := re.search(r"Function : (\S+)", line):
+            name = found[1]
+        kernels.setdefault(name, []).append(line)
+    checked = 0
+    for name, code in kernels.items():
+        # V elements a pack, so many packs a thread, operands of one axis or of several.
+        if found := re.search(r"map_kernelILi[248]ELi(\d+)ELb[01]E.*Convert", name):
+            assert loads_at_once(code) >= int(found[1]), name
+            checked += 1
+    assert checked >= 20
+
+
 def test_without_a_driver_the_error_says_what_is_missing() -> None:
     if ndl.cuda.is_available():
         pytest.skip("there is a GPU")
