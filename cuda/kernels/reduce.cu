@@ -168,13 +168,13 @@ __global__ void reduce_columns(const Plan<typename F::Total> plan) {
   if (inside) put<T>(plan, output, blockIdx.y, at[1], total);
 }
 
-/// Joins the parts of each output: a warp for each.
+/// Joins the parts of each output: a row of the block's threads for each.
 template <class F, class T>
 __global__ void reduce_parts(const Plan<typename F::Total> plan) {
   const int64_t output = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
   if (output >= plan.kept.size) return;
   auto total = F::first();
-  for (int64_t part = threadIdx.x; part < plan.parts; part += 32) {
+  for (int64_t part = threadIdx.x; part < plan.parts; part += blockDim.x) {
     total = F{}(total, plan.partial[part * plan.kept.size + output]);
   }
   total = across_row(total, F::first(), F{});
@@ -219,7 +219,6 @@ dim3 block_of(bool rows, int64_t outputs, int64_t terms) {
 template <class F, class T>
 void reduce_as(const View& x, const View& out) {
   using Total = typename F::Total;
-  constexpr int64_t kBlocks = 2048;  // occupy the largest GPU twice
   constexpr int V = 16 / sizeof(T);
   Plan<Total> plan{walk(Order::memory, restricted(x, out, true), out),
                    walk(Order::memory, restricted(x, out, false)),
@@ -232,11 +231,14 @@ void reduce_as(const View& x, const View& out) {
   const bool rows = terms >= 32 && (outputs == 1 || inner <= outer || outer == 0);
   const dim3 block = block_of(rows, outputs, terms);
   const int64_t wide = ceil_div(outputs, rows ? block.y : block.x);
+  // So many occupy the largest GPU several times: the last ones to begin keep it waiting for a part
+  // only. Of columns fewer: each part leaves a row of totals.
+  const int64_t blocks = rows ? 4096 : 2048;
   // A part is worth the trouble if each thread has a few rounds of loads to do.
   const int64_t least_length = int64_t{rows ? block.x : block.y} * kLoads * 2;
   plan.length = terms;
-  if (wide < kBlocks && terms > least_length) {
-    plan.length = ceil_div(terms, least(ceil_div(kBlocks, wide), ceil_div(terms, least_length)));
+  if (wide < blocks && terms > least_length) {
+    plan.length = ceil_div(terms, least(ceil_div(blocks, wide), ceil_div(terms, least_length)));
     plan.length = ceil_div(plan.length, V) * V;
     plan.parts = ceil_div(terms, plan.length);
   }
@@ -251,8 +253,9 @@ void reduce_as(const View& x, const View& out) {
     NEEDLE_LAUNCH((reduce_columns<F, T>), grid, block, 0, plan);
   }
   if (plan.parts > 1) {
-    const auto blocks = static_cast<unsigned>(ceil_div(outputs, 8));
-    NEEDLE_LAUNCH((reduce_parts<F, T>), blocks, dim3(32, 8), 0, plan);
+    const dim3 joint = plan.parts > 256 ? dim3(256, 1) : dim3(32, 8);
+    NEEDLE_LAUNCH((reduce_parts<F, T>), static_cast<unsigned>(ceil_div(outputs, joint.y)), joint, 0,
+                  plan);
   }
 }
 
