@@ -8,7 +8,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 out=$(realpath -m "${1:-build/gpu-results}") python=${PYTHON:-python3} built=$BUILT
 mkdir -p "$out"
-if ! nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader; then
+if ! nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2> /dev/null; then
   echo "gpu.sh: there is no GPU here, or no driver; ./course test sim needs neither"
   exit 2
 fi
