@@ -27,10 +27,11 @@ inline void check_launch(cudaError_t error, const char* kernel, const char* file
       str(kernel, ": ", cudaGetErrorString(error), " (launched at ", file, ":", line, ")"));
 }
 
-/// More than 48 KiB of dynamic shared memory have to be asked for, once for each kernel.
+/// More than 48 KiB of shared memory for a block have to be asked for, once for each kernel. In these 48
+/// is what the kernel declares: no more than 16, where there is dynamic memory beside it.
 template <class Kernel>
 void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* file, int line) {
-  if (bytes <= 48 << 10) return;
+  if (bytes <= 32 << 10) return;
   check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(bytes)),
                name, file, line);

@@ -57,7 +57,7 @@ struct Moments {
     if (more == 0) return;
     const T centre = quotient(sum, more);
     const T apart = centre - mean, part = quotient(more, count + more);
-    square += around(x, centre, begin, n) + apart * apart * count * part;
+    square += around(x, centre, begin, n) + apart * count * part * apart;
     mean += apart * part;
     count += more;
   }
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
     }
     moments.join_row(n);
   } else {
-    load_affine(0);  // first: behind x, nvcc would let them wait for x's sum
+    load_affine(0);  // on their way while the sums are made
     x.load(kept.row, kept.step, 0, n, 0);
     moments.of_row(x, n);
   }

@@ -231,9 +231,9 @@ void reduce_as(const View& x, const View& out) {
   const bool rows = terms >= 32 && (outputs == 1 || inner <= outer || outer == 0);
   const dim3 block = block_of(rows, outputs, terms);
   const int64_t wide = ceil_div(outputs, rows ? block.y : block.x);
-  // So many occupy the largest GPU several times: the last ones to begin keep it waiting for a part
-  // only. Of columns fewer: each part leaves a row of totals.
-  const int64_t blocks = rows ? 4096 : 2048;
+  // So many occupy the largest GPU several times. Of few rows more: the last blocks to begin keep it
+  // waiting for a shorter time, and their totals are few.
+  const int64_t blocks = rows && wide <= 64 ? 4096 : 2048;
   // A part is worth the trouble if each thread has a few rounds of loads to do.
   const int64_t least_length = int64_t{rows ? block.x : block.y} * kLoads * 2;
   plan.length = terms;

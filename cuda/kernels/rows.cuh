@@ -134,16 +134,19 @@ struct Chunk {
       Packed pack;
 #pragma unroll
       for (int p = 0; p < kPack; ++p) pack.at[p] = rest;
-      if (is_whole(j, n)) {
-        pack = *reinterpret_cast<const Packed*>(row + (kPack > 1 ? j : j * step));
-      } else if (S::kRagged) {
-#pragma unroll
-        for (int p = 0; p < kPack; ++p) {
-          if (j + p >= 0 && j + p < n) pack.at[p] = row[j + p];
-        }
-      }
+      if (is_whole(j, n)) pack = *reinterpret_cast<const Packed*>(row + (kPack > 1 ? j : j * step));
 #pragma unroll
       for (int p = 0; p < kPack; ++p) at[i + p] = pack.at[p];
+    }
+    if constexpr (!S::kRagged) return;
+#pragma unroll
+    for (int i = 0; i < kItems; i += kPack) {  // the ends, when all else is on its way
+      const int j = place(begin, i) - shift;
+      if (is_whole(j, n)) continue;
+#pragma unroll
+      for (int p = 0; p < kPack; ++p) {
+        if (j + p >= 0 && j + p < n) at[i + p] = row[j + p];
+      }
     }
   }
   /// f(item, its place) at the same places.

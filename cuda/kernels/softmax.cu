@@ -92,14 +92,25 @@ __global__ void __launch_bounds__(kRowThreads, 2) cross_entropy_kernel(const Row
   const T* x = row.template data<T>(0);
   const int64_t label = *row.template data<int64_t>(1);
   const bool ignored = label == kIgnored;
-  T chosen = 0;  // the label's logit: who has it writes the loss
+  // The label's logit: who has it writes the loss. To load it is a second wait, but that does not count
+  // where a thread has many items to look through.
+  constexpr bool loads = !S::kAgain && !S::kRagged && S::kItems * sizeof(T) > 32;
+  T chosen = 0;
   bool has_chosen = false;
+  if (loads && threadIdx.x == 0 && !ignored) chosen = x[label * rows.step[0]], has_chosen = true;
   Chunk<T, S> chunk;
+  const int wanted = ignored ? -1 : static_cast<int>(label) + chunk.ahead(x);
+  const auto look = [&](int begin) {
+#pragma unroll
+    for (int i = 0; i < S::kItems; ++i) {
+      if (chunk.place(begin, i) == wanted) chosen = chunk.at[i], has_chosen = true;
+    }
+  };
   LogSum<T> lse;
   if (S::kAgain) {
-    if (threadIdx.x == 0 && !ignored) chosen = x[label * rows.step[0]], has_chosen = true;
     for (int begin = 0; begin < rows.n; begin += chunk.length()) {
       chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
+      if (wanted >= begin && wanted < begin + chunk.length()) look(begin);
       lse.add(chunk);
     }
     lse.join_row();
@@ -109,10 +120,7 @@ __global__ void __launch_bounds__(kRowThreads, 2) cross_entropy_kernel(const Row
 #pragma unroll
     for (int i = 0; i < S::kItems; ++i) lse.sum += std::exp(chunk.at[i] - lse.top);
     lse.sum = across_row(lse.sum, T(0), Plus{});
-#pragma unroll
-    for (int i = 0; i < S::kItems; ++i) {  // to load it would be a second wait
-      if (chunk.place(0, i) - chunk.ahead(x) == label) chosen = chunk.at[i], has_chosen = true;
-    }
+    if (!loads) look(0);
   }
   const T value = lse.top + std::log(lse.sum);
   if (has_chosen) *row.template data<T>(2) = value - chosen;

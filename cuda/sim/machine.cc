@@ -21,7 +21,6 @@ namespace {
 
 constexpr uint64_t kSlice = 1 << 16;           // steps between two looks at the clock
 constexpr uint64_t kTurn = uint64_t{1} << 26;  // steps after which others get a turn
-// Both, if the launch is watched: what a thread did is kept until its whole warp has done it.
 constexpr uint64_t kWatchedSlice = 1 << 12;
 
 thread_local Machine* running_machine = nullptr;
@@ -125,11 +124,14 @@ void Machine::end_slice(uintptr_t pc) {
   Thread& self = *current_;
   self.steps += slice_;
   hooks::budget = static_cast<int64_t>(slice_);
-  if (++stalled_ * slice_ > launch_->options.step_limit) {
+  // Threads of a launch that is watched take turns at first: what one did is kept until its whole warp
+  // has done it. That cannot go on for ever, or a long kernel of many threads would look endless.
+  const uint64_t limit = launch_->options.step_limit, in_turns = launch_->trace ? limit / 2 : 0;
+  const uint64_t since = ++stalled_ * slice_;
+  if (since > in_turns + limit) {
     const Location at = location_of(pc);
     Finding out = finding(Kind::endless, self,
-                          str(name_of(Kind::endless), ": ", launch_->options.step_limit,
-                              " steps, the last at ", text(at),
+                          str(name_of(Kind::endless), ": ", limit, " steps, the last at ", text(at),
                               ", and no thread of the block ended or came to a barrier. A loop's "
                               "condition may never become false; if the kernel really takes so "
                               "long, raise step_limit"));
@@ -137,7 +139,7 @@ void Machine::end_slice(uintptr_t pc) {
     fail(std::move(out));
   }
   // Perhaps it waits in a loop for what another thread of the block will write.
-  if (launch_->trace || self.steps % kTurn == 0) self.fiber.suspend();
+  if (since <= in_turns || self.steps % kTurn == 0) self.fiber.suspend();
 }
 
 void Machine::fence() {

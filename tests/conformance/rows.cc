@@ -25,7 +25,7 @@ Shape without_last(Shape shape) {
 }
 
 /// Rows that a GPU's block holds in registers, keeps in shared memory, and reads again; odd ones, too.
-constexpr int64_t kLong[] = {1000, 9000, 9001, 16383, 20001, 60001};
+constexpr int64_t kLong[] = {1000, 6144, 9000, 9001, 12288, 16383, 20001, 60001};
 
 /// f(shape, layout, out_layout) with one of the two varied at a time.
 template <class F>
