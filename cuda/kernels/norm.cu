@@ -175,7 +175,8 @@ struct Means {
 };
 
 /// Rows of one chunk. Operands: x, dy, dx; rstd, mean, one for each row. A block takes rows far apart;
-/// while it works on one, the next is on its way. It keeps what its rows add to dweight and dbias:
+/// while it works on one, the next is on its way. (Of short rows a thread has few items, and may have
+/// but few registers, so that more threads have room.) It keeps what its rows add to dweight and dbias:
 /// (groups, n) each, if asked for.
 template <class T, class S, bool layer>
 __global__ void __launch_bounds__(kRowThreads, S::kItems * sizeof(T) > 16 ? 1 : 2)

@@ -92,8 +92,8 @@ __global__ void __launch_bounds__(kRowThreads, 2) cross_entropy_kernel(const Row
   const T* x = row.template data<T>(0);
   const int64_t label = *row.template data<int64_t>(1);
   const bool ignored = label == kIgnored;
-  // The label's logit: who has it writes the loss. To load it is a second wait, but that does not count
-  // where a thread has many items to look through.
+  // The label's logit: who has it writes the loss. To load it is a second wait, after the label; to look
+  // for it in registers takes more of them than that is worth where a thread has many items.
   constexpr bool loads = !S::kAgain && !S::kRagged && S::kItems * sizeof(T) > 32;
   T chosen = 0;
   bool has_chosen = false;

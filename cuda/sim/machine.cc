@@ -21,7 +21,7 @@ namespace {
 
 constexpr uint64_t kSlice = 1 << 16;           // steps between two looks at the clock
 constexpr uint64_t kTurn = uint64_t{1} << 26;  // steps after which others get a turn
-constexpr uint64_t kWatchedSlice = 1 << 12;
+constexpr uint64_t kWatchedSlice = 1 << 12;    // of a launch that is watched
 
 thread_local Machine* running_machine = nullptr;
 

@@ -19,7 +19,7 @@ struct Options {
   Order order = Order::normal;
   uint64_t seed = 0;  // of Order::shuffled
   /// Basic blocks that a block may go through without any thread getting further; then the kernel is
-  /// stopped as endless.
+  /// stopped as endless. If it is watched, half as many come before, in which threads take turns.
   uint64_t step_limit = uint64_t{1} << 27;
 };
 

@@ -125,8 +125,7 @@ class Trace {
     size_t bytes;
     Who who;
   };
-  std::map<std::pair<uint32_t, uintptr_t>, EarlyRead>
-      early_reads_;  // of this interval, by site, at
+  std::map<std::pair<uint32_t, uintptr_t>, EarlyRead> early_reads_;  // of this interval; site, at
   std::map<std::tuple<Kind, uint32_t, uint32_t>, Found> found_;
   Counters counters_;
   PlaceCounts barriers_, warp_operations_;

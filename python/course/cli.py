@@ -162,7 +162,7 @@ def sim(
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     checks: Annotated[bool, typer.Option(help="Look for defects.")] = True,
     step_limit: Annotated[
-        int, typer.Option(help="Stop a block after so many basic blocks in which no thread ends.")
+        int, typer.Option(help="Basic blocks without progress after which a kernel is stopped.")
     ] = 1 << 27,
 ) -> None:
     """Run a CUDA program without a GPU: what each line would cost there, and what is wrong.

@@ -10,6 +10,7 @@
 #include "kernels.h"
 #include "memory.h"
 #include "needle/backend/registry.h"
+#include "textbook.h"
 
 namespace needle::sim {
 namespace {
@@ -120,6 +121,17 @@ TEST_CASE("an endless kernel does not use up the memory before it is stopped") {
     CHECK(error_of(defect.run).find("endless") != std::string::npos);
   }
   CHECK(peak_memory() - before < 64 << 20);
+}
+
+TEST_CASE("a long kernel of many threads does not look endless") {
+  const int n = 10000;  // rounds of 64 threads: more steps in all than may pass without progress
+  Array<float> x(1024, 1), out(64);
+  for (const bool watched : {false, true}) {
+    CAPTURE(watched);
+    const With with({.check = watched, .count = watched, .step_limit = 1 << 18});
+    CHECK(error_of([&] { textbook::long_loops(x.data(), out.data(), n); }) == "");
+    CHECK(out[1] == n);
+  }
 }
 
 TEST_CASE("defects that results do not reveal, in any order of the threads") {
