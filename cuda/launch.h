@@ -8,6 +8,9 @@
 // current stream, and throws RuntimeError if the launch itself is refused. The parentheses let the
 // kernel be a template: (tile<32, 8>). NEEDLE_DYNAMIC_SHARED(T, name) declares `T* name`, the
 // block's dynamic shared memory, aligned to 16 bytes.
+//
+// NEEDLE_LAUNCH_CLUSTERS does the same without dynamic shared memory, and with the blocks of one x as a
+// cluster: they run at the same time, and reach each other's shared memory (cooperative groups).
 #pragma once
 
 #include "needle/array/error.h"
@@ -37,6 +40,32 @@ void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* fi
                name, file, line);
 }
 
+/// A launch in which the blocks of one x are a cluster. Its parts point at each other.
+struct ClusterLaunch {
+  cudaLaunchAttribute attribute = {};
+  cudaLaunchConfig_t config = {};
+
+  ClusterLaunch(dim3 grid, dim3 block) {
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim.x = attribute.val.clusterDim.z = 1;
+    attribute.val.clusterDim.y = grid.y;
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+  }
+  ClusterLaunch(const ClusterLaunch&) = delete;
+  ClusterLaunch& operator=(const ClusterLaunch&) = delete;
+};
+
+template <class... Parameters, class... Arguments>
+void launch_clusters(void (*kernel)(Parameters...), const char* name, const char* file, int line,
+                     dim3 grid, dim3 block, const Arguments&... arguments) {
+  const ClusterLaunch launch(grid, block);
+  cudaLaunchKernelEx(&launch.config, kernel, Parameters(arguments)...);
+  check_launch(cudaGetLastError(), name, file, line);
+}
+
 /// In a kernel, where nothing can be thrown.
 [[noreturn]] __device__ inline void not_implemented(const char* region) {
   printf("%s is not written yet\n", region);
@@ -51,6 +80,10 @@ void allow_shared(Kernel* kernel, size_t bytes, const char* name, const char* fi
     kernel<<<grid, block, shared>>>(__VA_ARGS__);                                  \
     ::needle::cuda::check_launch(cudaGetLastError(), #kernel, __FILE__, __LINE__); \
   } while (0)
+
+#define NEEDLE_LAUNCH_CLUSTERS(kernel, grid, block, ...)                      \
+  ::needle::cuda::launch_clusters(+kernel, #kernel, __FILE__, __LINE__, grid, \
+                                  block __VA_OPT__(, ) __VA_ARGS__)
 
 #define NEEDLE_DYNAMIC_SHARED(T, name)                          \
   extern __shared__ __align__(16) unsigned char name##_bytes[]; \
@@ -77,6 +110,11 @@ namespace needle::cuda_sim {
   ::needle::sim::launch({#kernel, __FILE__, __LINE__}, grid, block, shared,                    \
                         [=](const auto&... arguments) { kernel(arguments...); } __VA_OPT__(, ) \
                             __VA_ARGS__)
+
+#define NEEDLE_LAUNCH_CLUSTERS(kernel, grid, block, ...) \
+  ::needle::sim::launch<true>(                           \
+      {#kernel, __FILE__, __LINE__}, grid, block, 0,     \
+      [=](const auto&... arguments) { kernel(arguments...); } __VA_OPT__(, ) __VA_ARGS__)
 
 #define NEEDLE_DYNAMIC_SHARED(T, name) \
   T* const name = static_cast<T*>(::needle::sim::dynamic_shared())

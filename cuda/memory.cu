@@ -235,16 +235,6 @@ void copy_out(void* host, const void* device, size_t bytes) {
 
 void synchronize() { check(cudaDeviceSynchronize(), "synchronize"); }
 
-size_t most_shared() {
-  static const int bytes = [] {
-    int found = 0;
-    check(cudaDeviceGetAttribute(&found, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0),
-          "shared memory");
-    return found;
-  }();
-  return static_cast<size_t>(bytes);
-}
-
 extern const Kernels table;
 extern const GpuLadders ladders;
 

@@ -22,9 +22,6 @@ void copy_out(void* host, const void* device, size_t bytes);
 /// Waits until all that was asked for is done. RuntimeError if a kernel faulted.
 void synchronize();
 
-/// The most dynamic shared memory that a block can have, in bytes.
-size_t most_shared();
-
 /// Memory that a kernel needs besides its operands.
 class Workspace {
  public:

@@ -1,4 +1,4 @@
-// The instructions of sm_90a that wgmma_sm90.cu is made of, one function each.  (Lesson 04)
+// The instructions of sm_90 and sm_90a that have no name in CUDA C++, one function each.  (Lesson 04)
 //
 // Names and meaning: PTX ISA 9.0, chapters 9.7.9.27 (copies of tensors), 9.7.13.15 (mbarrier) and
 // 9.7.15 (wgmma). Addresses in shared memory are 32-bit numbers here, as the instructions want them.
@@ -64,6 +64,20 @@ __device__ inline uint32_t address_in(uint32_t address, uint32_t rank) {
 /// fence of the whole GPU, and each step would wait a thousand cycles for it.
 __device__ inline void arrive_at(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+/// Writes a number to a block of the cluster, and tells the barrier there of its bytes.
+__device__ inline void store_async(uint32_t to, uint32_t x, uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0], %1, [%2];" ::"r"(to), "r"(x),
+      "r"(barrier)
+      : "memory");
+}
+__device__ inline void store_async(uint32_t to, uint64_t x, uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.u64 [%0], %1, [%2];" ::"r"(to), "l"(x),
+      "r"(barrier)
+      : "memory");
 }
 
 /// Waits until the phase of that parity has ended. "The phase before the first", 1, has.

@@ -31,6 +31,20 @@ __device__ T across_row(T value, T first, Join join) {
   return across_warp(lane < blockDim.x / 32 ? of_warp[lane] : first, join);
 }
 
+/// Who has a row: a block, or each of its warps one. (Else a cluster: see cluster.cuh.)
+struct RowOfBlock {
+  __device__ static void begin() {}
+  __device__ static int rank() { return 0; }
+  template <class T, class Join>
+  __device__ static T across_row(T value, T first, Join join) {
+    return NEEDLE_GPU::across_row(value, first, join);
+  }
+  template <class T, class Join>
+  __device__ static T across_blocks(T mine, Join) {
+    return mine;
+  }
+};
+
 struct Plus {
   template <class T>
   __device__ T operator()(T a, T b) const {

@@ -3,13 +3,14 @@
 // A row is loaded once, in a chunk that stays in registers. Neighbouring threads read neighbouring
 // packs of 16 bytes, where the rows lie so that they can, and the loads of a thread do not wait for
 // each other. Rows of up to 512 elements have a warp each, longer ones a block. Those too long for the
-// registers of a block are gone through chunk by chunk, once for each pass: a second time in shared
-// memory, if they fit there (on an H100 57,000 floats), else where they were.
+// registers of a block are shared by the blocks of a cluster, where a GPU has clusters and the kernel is
+// made for them (clusters.h). Otherwise they are gone through chunk by chunk, once for each pass: a
+// second time in shared memory, if they fit there (on an H100 57,000 floats), else where they were.
 #pragma once
 
+#include "cuda/device.h"
 #include "cuda/kernels/group.cuh"
 #include "cuda/kernels/map.cuh"
-#include "cuda/memory.h"
 
 namespace needle::NEEDLE_GPU {
 
@@ -138,16 +139,7 @@ struct Chunk {
 #pragma unroll
       for (int p = 0; p < kPack; ++p) at[i + p] = pack.at[p];
     }
-    if constexpr (!S::kRagged) return;
-#pragma unroll
-    for (int i = 0; i < kItems; i += kPack) {  // the ends, when all else is on its way
-      const int j = place(begin, i) - shift;
-      if (is_whole(j, n)) continue;
-#pragma unroll
-      for (int p = 0; p < kPack; ++p) {
-        if (j + p >= 0 && j + p < n) at[i + p] = row[j + p];
-      }
-    }
+    if constexpr (S::kRagged) load_ends(row, begin, n);
   }
   /// f(item, its place) at the same places.
   template <class F>
@@ -172,6 +164,19 @@ struct Chunk {
   }
 
  private:
+  /// The packs that are not whole, when all else is on its way.
+  __device__ void load_ends(const T* row, int begin, int n) {
+    const int shift = ahead(row);
+#pragma unroll
+    for (int i = 0; i < kItems; i += kPack) {
+      const int j = place(begin, i) - shift;
+      if (is_whole(j, n)) continue;
+#pragma unroll
+      for (int p = 0; p < kPack; ++p) {
+        if (j + p >= 0 && j + p < n) at[i + p] = row[j + p];
+      }
+    }
+  }
   /// Whether the pack from place j on is all of the row's, which otherwise is outside of it.
   __device__ static bool is_whole(int j, int n) {
     return S::kRagged ? j >= 0 && j + kPack <= n : j < n;
@@ -239,6 +244,18 @@ struct RowLaunch {
     block = dim3(threads, threads == 32 ? 8 : 1);
     grid = dim3(static_cast<unsigned>(ceil_div(rows, block.y)));
   }
+  /// Shares a row that would be read again among up to `most` blocks, with a chunk each: those of one x.
+  /// Of small blocks more than one fits on a multiprocessor; while some wait, others work.
+  void share(unsigned most) {
+    if (!again || fit == Fit::single) return;
+    const int64_t blocks = least(ceil_div(reach, kRowThreads / 2 * items), most);
+    const int64_t threads = ceil_div(ceil_div(reach, blocks * items), 32) * 32;
+    if (threads > kRowThreads) return;
+    again = false;
+    block.x = static_cast<unsigned>(threads);
+    grid.y = static_cast<unsigned>(blocks);
+  }
+  bool is_shared() const { return grid.y > 1; }
   /// Keeps a row of elements of `item` bytes that is read again, if there is room: then few blocks fit on
   /// a multiprocessor, and each should have so many threads.
   void keep(size_t item, unsigned threads) {

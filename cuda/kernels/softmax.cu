@@ -1,8 +1,9 @@
 // Softmax, cross entropy, and their backward kernels.  (Lessons 04 and 05)
 //
 // The limit of each is reading its inputs and writing its outputs once.
-#include "cuda/kernels/rows.cuh"
+#include "cuda/kernels/clusters.h"
 #include "cuda/kernels/slots.h"
+#include "cuda/kernels/softmax_backward.cuh"
 
 namespace needle::NEEDLE_GPU {
 namespace {
@@ -52,36 +53,6 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
                 [&](int i, int) { return log ? chunk.at[i] - last : chunk.at[i] * last; });
   }
   // END SOLUTION
-}
-
-/// Operands: y, dy, dx.
-template <class T, class S, bool log>
-__global__ void __launch_bounds__(kRowThreads, 1)
-    softmax_backward_kernel(const Rows<3> rows, bool keeps) {
-  if (row_index() >= rows.count()) return;
-  const Row<3> row(rows, row_index());
-  const T* first = row.template data<T>(0);
-  NEEDLE_DYNAMIC_SHARED(T, shared);
-  const Kept<T> kept{keeps ? shared : nullptr, first, rows.step[0]};
-  Chunk<T, S> y, dy;
-  const auto load_dy = [&](int begin) {
-    dy.load(row.template data<T>(1), rows.step[1], begin, rows.n, 0);
-  };
-  T sum = 0;
-  for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += y.length()) {
-    y.load(first, rows.step[0], begin, rows.n, 0);
-    load_dy(begin);
-    if (S::kAgain) kept.put(y, begin, rows.n);
-#pragma unroll
-    for (int i = 0; i < S::kItems; ++i) sum += log ? dy.at[i] : dy.at[i] * y.at[i];
-  }
-  sum = across_row(sum, T(0), Plus{});
-  for (int begin = 0; begin < (S::kAgain ? rows.n : 1); begin += y.length()) {
-    if (S::kAgain) load_dy(begin), kept.get(y, begin, rows.n);
-    y.store(row.template data<T>(2), rows.step[2], begin, rows.n, [&](int i, int) {
-      return log ? dy.at[i] - std::exp(y.at[i]) * sum : y.at[i] * (dy.at[i] - sum);
-    });
-  }
 }
 
 /// Operands: logits; labels, loss, lse, one for each row. Reads every logit once.
@@ -175,13 +146,21 @@ void softmax_backward(bool log, const View& y, const View& dy, const View& dx) {
   visit_floating(y.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 2>;
     RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
+    launch.share(most_blocks());
+    if (launch.is_shared()) {
+      const auto softmax_backward_of_clusters =
+          clusters::softmax_backward_kernel_for<T>(log, launch.fit);
+      NEEDLE_LAUNCH_CLUSTERS((softmax_backward_of_clusters), launch.grid, launch.block, rows,
+                             false);
+      return;
+    }
     launch.keep(sizeof(T), kRowThreads);
     visit_share<T, most, true>(launch, [&]<class S>(S) {
       if (log) {
-        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, true>), launch.grid, launch.block, launch.kept,
-                      rows, launch.kept > 0);
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, true, RowOfBlock>), launch.grid, launch.block,
+                      launch.kept, rows, launch.kept > 0);
       } else {
-        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, false>), launch.grid, launch.block,
+        NEEDLE_LAUNCH((softmax_backward_kernel<T, S, false, RowOfBlock>), launch.grid, launch.block,
                       launch.kept, rows, launch.kept > 0);
       }
     });

@@ -1,7 +1,8 @@
-// __syncthreads, and what is wrong if it never opens.  (Lesson 04)
+// __syncthreads, the barrier of a cluster, and what is wrong if it never opens.  (Lesson 04)
 #include <map>
 #include <string_view>
 
+#include "cuda/sim/cluster.h"
 #include "cuda/sim/machine.h"
 #include "cuda/sim/symbols.h"
 #include "cuda/sim/trace.h"
@@ -26,6 +27,7 @@ int Machine::barrier(BarrierVote vote, bool mine, Place place) {
   self.state = State::at_barrier;
   self.place = place;
   self.vote = mine;
+  self.of_cluster = vote == BarrierVote::cluster;
   self.fiber.suspend();
   switch (vote) {
     case BarrierVote::count: return votes_;
@@ -33,6 +35,17 @@ int Machine::barrier(BarrierVote vote, bool mine, Place place) {
     case BarrierVote::any: return votes_ != 0;
     default: return 0;
   }
+}
+
+void* Machine::of_block(void* shared, unsigned rank, const Place& place) {
+  const Cluster* cluster = launch_->cluster;
+  void* there = cluster ? cluster->of_block(shared, block_.y, rank) : rank == 0 ? shared : nullptr;
+  if (there) return there;
+  const unsigned blocks = cluster ? launch_->grid.y : 1;
+  fail(Kind::out_of_bounds, place,
+       str(name_of(Kind::out_of_bounds), ": map_shared_rank at ", text(location_of(place)),
+           rank < blocks ? " is given an address that is not in shared memory"
+                         : str(" asks for block ", rank, " of a cluster of ", blocks)));
 }
 
 bool Machine::release() {
@@ -56,6 +69,7 @@ bool Machine::release() {
     stop(std::move(out));
     return false;
   }
+  if (threads_[0]->of_cluster && launch_->cluster && !launch_->cluster->wait()) return false;
   for (unsigned i = 0; i < launch_->threads; ++i) threads_[i]->state = State::ready;
   votes_ = votes;
   stalled_ = 0;

@@ -27,16 +27,19 @@ std::string refusal(dim3 grid, dim3 block, size_t dynamic_shared);
 
 /// Runs all blocks; returns when they have ended. RuntimeError with a text that teaches if the
 /// launch is refused, or if a check finds something. With Options::collect what is found is kept
-/// instead: then false if the launch was stopped.
-bool run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body);
+/// instead: then false if the launch was stopped. `clusters`: the blocks of one x are a cluster.
+bool run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body,
+         bool clusters = false);
+/// Of a cluster, on every GPU that has clusters.
+inline constexpr unsigned kMostBlocks = 8;
 
-template <class Kernel, class... Arguments>
+template <bool clusters = false, class Kernel, class... Arguments>
 void launch(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, Kernel kernel,
             Arguments... arguments) {
   const auto call = [kernel, ... copies = arguments] { kernel(copies...); };
   using Call = decltype(call);
   run(site, grid, block, dynamic_shared,
-      {[](const void* data) { (*static_cast<Call*>(data))(); }, &call, sizeof call});
+      {[](const void* data) { (*static_cast<Call*>(data))(); }, &call, sizeof call}, clusters);
 }
 
 }  // namespace needle::sim

@@ -19,6 +19,7 @@
 
 namespace needle::sim {
 
+class Cluster;
 class Trace;
 
 /// Of a block of that shape; x fastest.
@@ -53,6 +54,7 @@ struct Launch {
   std::mutex mutex;
   std::optional<Finding> fault;  // why it stopped
   Trace* trace = nullptr;        // null: nothing is watched
+  Cluster* cluster = nullptr;    // null: each block is on its own
 };
 
 /// What a CUDA thread is at.
@@ -73,6 +75,7 @@ struct Thread {
   bool has_begun;
   Place place;      // where it waits
   bool vote;        // at a barrier
+  bool of_cluster;  // that is the cluster's
   WarpCall call;    // at a warp operation
   uint64_t result;  // of that
   uint64_t steps;   // basic blocks it went through, in whole slices
@@ -92,6 +95,8 @@ class Machine {
   int barrier(BarrierVote vote, bool mine, Place place);
   uint64_t warp_exchange(const WarpCall& call, Place place);
   uint32_t live_lanes() const;
+  /// The same in block `rank` of the cluster.
+  void* of_block(void* shared, unsigned rank, const Place& place);
   void* dynamic_shared() const { return dynamic_shared_.get() + kDynamicRedZone; }
   static constexpr size_t kDynamicRedZone = 4096;
   /// Its budget of steps is used up.

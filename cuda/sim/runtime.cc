@@ -9,6 +9,7 @@
 #include <shared_mutex>
 #include <string_view>
 
+#include "cuda/sim/cluster.h"
 #include "cuda/sim/crash.h"
 #include "cuda/sim/hooks.h"
 #include "cuda/sim/machine.h"
@@ -138,15 +139,25 @@ void set_options(const Options& options) {
   current_options() = options;
 }
 
-bool run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body) {
+bool run(const LaunchSite& site, dim3 grid, dim3 block, size_t dynamic_shared, const Body& body,
+         bool clusters) {
   const std::string name = name_of(site);
-  if (const std::string reason = refusal(grid, block, dynamic_shared); !reason.empty()) {
+  std::string reason = refusal(grid, block, dynamic_shared);
+  if (reason.empty() && clusters && (grid.y > kMostBlocks || grid.z > 1)) {
+    reason = str("grid ", shape(grid), ": its blocks along y are a cluster, of at most ",
+                 kMostBlocks, ", and there are none along z");
+  }
+  if (!reason.empty()) {
     throw RuntimeError(str(name, ": invalid configuration: ", reason, " (launched at ", site.file,
                            ":", site.line, ")"));
   }
   if (Machine::running()) throw std::logic_error("a kernel cannot launch a kernel here");
   Launch launch(site, name, grid, block, dynamic_shared, body, options());
-  if (launch.options.check || launch.options.count) {
+  if (clusters) {
+    const std::shared_lock together(launches);
+    run_clusters(launch);
+    if (launch.fault) report(launch, {*launch.fault});
+  } else if (launch.options.check || launch.options.count) {
     const std::unique_lock alone(launches);
     run_traced(launch);
   } else {
@@ -166,6 +177,9 @@ uint64_t warp_exchange(WarpOp op, unsigned mask, uint64_t value, int lane, int w
 
 uint32_t live_lanes() { return Machine::running()->live_lanes(); }
 void fence() { Machine::running()->fence(); }
+void* of_block(void* shared, unsigned rank, Place place) {
+  return Machine::running()->of_block(shared, rank, place);
+}
 void* dynamic_shared() { return Machine::running()->dynamic_shared(); }
 
 long long clock() { return static_cast<long long>(Machine::running()->steps()); }

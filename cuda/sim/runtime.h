@@ -16,7 +16,9 @@
 //  - Reads of global memory that nobody wrote: the host writes there without hooks.
 //  - Variables of the host passed to a kernel by address, if they are static: they might be __device__.
 //  - What functions do that are compiled elsewhere, such as memcpy of many bytes.
-//  - Tensor cores, asynchronous copies, clusters, grids that wait for themselves.
+//  - What the blocks of a cluster access: they run without checks and counters. (The library uses no
+//    clusters while it is watched.)
+//  - Tensor cores, asynchronous copies, grids that wait for themselves.
 #pragma once
 
 #include "cuda/sim/finding.h"

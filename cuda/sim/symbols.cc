@@ -19,6 +19,9 @@
 
 #include "needle/array/error.h"
 
+/// Of the C library: where this thread has a module's thread-local memory, which is made if there is none.
+extern "C" void* __tls_get_addr(size_t module_and_offset[2]);
+
 namespace needle::sim {
 namespace {
 
@@ -162,6 +165,29 @@ Statics statics() {
     }
   }
   std::ranges::sort(all.variables, {}, &Variable::begin);
+  return all;
+}
+
+std::vector<Range> thread_memory() {
+  struct Piece {
+    size_t module, bytes;
+  };
+  std::vector<Piece> pieces;
+  const auto take = [](dl_phdr_info* info, size_t, void* data) {
+    for (int i = 0; i < info->dlpi_phnum; ++i) {
+      if (info->dlpi_phdr[i].p_type != PT_TLS) continue;
+      static_cast<std::vector<Piece>*>(data)->push_back(
+          {info->dlpi_tls_modid, info->dlpi_phdr[i].p_memsz});
+    }
+    return 0;
+  };
+  dl_iterate_phdr(take, &pieces);
+  std::vector<Range> all;
+  for (const Piece& piece : pieces) {
+    size_t place[2] = {piece.module, 0};
+    const auto begin = reinterpret_cast<uintptr_t>(__tls_get_addr(place));
+    all.push_back({begin, begin + piece.bytes, true, false});
+  }
   return all;
 }
 

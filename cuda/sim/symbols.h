@@ -31,16 +31,19 @@ struct Variable {
   bool is_shared;    // thread_local: see __shared__
 };
 
-/// The variables of all loaded modules that have a symbol table, sorted by address, with thread-local
-/// ones where this thread has them; and the ranges that hold them.
 struct Range {
   uintptr_t begin, end;
   bool is_shared, is_constant;
 };
+/// The variables of all loaded modules that have a symbol table, sorted by address, with thread-local
+/// ones where this thread has them; and the ranges that hold them.
 struct Statics {
   std::vector<Variable> variables;
   std::vector<Range> ranges;
 };
 Statics statics();
+
+/// The thread-local memory of all modules, of this thread; every thread has the same pieces.
+std::vector<Range> thread_memory();
 
 }  // namespace needle::sim

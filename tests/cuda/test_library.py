@@ -53,7 +53,8 @@ def test_it_has_code_for_each_gpu_and_for_later_ones() -> None:
 def test_sums_stay_in_registers() -> None:
     """Registers that do not suffice are kept in memory, on the stack of each thread."""
     found = list(stacks())
-    heavy = [(name, n) for name, n in found if re.search("attention|matmul|gemm|wgmma|mma_", name)]
+    wanted = "attention|matmul|gemm|wgmma|mma_|RowOfCluster"
+    heavy = [(name, n) for name, n in found if re.search(wanted, name)]
     assert len(heavy) > 20
     assert [one for one in heavy if one[1] > 0] == []
 
@@ -152,6 +153,19 @@ def test_conversions_ask_for_all_before_they_convert_one(tmp_path: Path) -> None
             assert loads_at_once(code) >= int(found[1]), name
             checked += 1
     assert checked >= 20
+
+
+def test_blocks_that_share_a_row_do_not_wait_for_memory_to_tell_each_other(tmp_path: Path) -> None:
+    """They write to each other without a fence, which would wait for the next row
+    (cuda/kernels/cluster.cuh)."""
+    cuobjdump("--extract-elf", "sm_90", folder=tmp_path)
+    [file] = [path for path in tmp_path.iterdir() if b"RowOfCluster" in path.read_bytes()]
+    kernels = cuobjdump("--dump-sass", file=file).split("Function : ")[1:]
+    assert len(kernels) == 12  # norm_backward 4, softmax_backward 8
+    for kernel in kernels:
+        assert "RowOfCluster" in kernel
+        assert "STAS" in kernel
+        assert "MEMBAR" not in kernel
 
 
 def test_without_a_driver_the_error_says_what_is_missing() -> None:

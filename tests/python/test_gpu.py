@@ -116,6 +116,46 @@ def test_images(device):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
+def of_rows(where, operands):
+    """What the functions of rows give, and their gradients, in float64."""
+
+    def leaf(a):
+        return ndl.tensor(a).to(where).detach().requires_grad_()
+
+    x, slopes, weight, bias = operands
+    found = []
+    for f, *others in (
+        (lambda x: ndl.softmax(x, -1),),
+        (lambda x: ndl.log_softmax(x, -1),),
+        (lambda x, w, b: ndl.layer_norm(x, w, b, 1e-5), weight, bias),
+        (lambda x, w: ndl.rms_norm(x, w, 1e-5), weight),
+    ):
+        inputs = [leaf(a) for a in (x, *others)]
+        y = f(*inputs)
+        (y * ndl.tensor(slopes).to(where)).sum().backward()
+        found += [y.detach(), *(t.grad for t in inputs)]
+    return [t.to("cpu").numpy().astype(np.float64) for t in found]
+
+
+@pytest.mark.parametrize("watch", [False, True], ids=["clusters", "watched"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape", [(19, 4100), (7, 9001), (9, 20000), (2, 50257), (2, 70000)], ids=str
+)
+def test_long_rows(device, shape, dtype, watch):
+    """Rows that the registers of a block do not hold: blocks of a cluster share them. Without,
+    as in the simulator while it watches, they are kept in shared memory, or read again."""
+    rng = np.random.default_rng(7)
+    operands = [rng.standard_normal(s).astype(dtype) for s in (shape, shape, shape[1], shape[1])]
+    ndl.sim.clear()
+    with ndl.sim.watch(check=watch, count=False):
+        got = of_rows(device, operands)
+    assert ndl.sim.report().findings == []
+    close = 3e-5 if dtype is np.float32 else 1e-12
+    for a, b in zip(got, of_rows("cpu", operands), strict=True):
+        np.testing.assert_allclose(a, b, rtol=close, atol=close * np.abs(b).max())
+
+
 def test_devices_are_not_mixed(device):
     with pytest.raises(RuntimeError, match=rf"add: inputs on different devices, {device} and cpu"):
         ndl.ones(3).to(device) + ndl.ones(3)

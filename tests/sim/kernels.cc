@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "cuda/launch.h"
+#include "cuda/sim/include/cooperative_groups.h"
 #include "memory.h"
 
 namespace needle::sim::kernels {
@@ -60,6 +61,26 @@ __global__ void sum_blocks(const float* x, float* out, int n) {
     sum = warp_sum(lane < blockDim.x / 32 ? sums[lane] : 0);
     if (lane == 0) out[blockIdx.x] = sum;
   }
+}
+
+__global__ void sum_clusters(const int* x, int* out, bool ends) {
+  __shared__ int own, of_block[2][8];
+  const unsigned block = blockIdx.x + blockIdx.y * gridDim.x, first = ends;
+  const auto cluster = cooperative_groups::this_cluster();
+  if (threadIdx.x == 0) own = 0, out[block] = -1;
+  cluster.sync();
+  if (blockIdx.y < first) return;
+  atomicAdd(&own, x[block * 64 + threadIdx.x]);
+  int turn = 0, sum = 0;
+  for (; turn < 5; ++turn) {  // what was written last time is read while the next is written
+    __syncthreads();
+    if (threadIdx.x >= first && threadIdx.x < gridDim.y) {
+      *cluster.map_shared_rank(&of_block[turn % 2][blockIdx.y], threadIdx.x) = own + turn;
+    }
+    cluster.sync();
+    for (unsigned i = first; i < gridDim.y; ++i) sum += of_block[turn % 2][i] - turn;
+  }
+  if (threadIdx.x == 0) out[block] = sum / turn;
 }
 
 __device__ void count(const uint8_t* x, int* bins, int n, int* own) {
@@ -233,6 +254,10 @@ void last_block_sum(const float* x, float* partial, unsigned* ticket, float* out
 
 void warp_reverse(const float* x, float* out) {
   NEEDLE_LAUNCH((reverse_in_warp), 1, 32, 0, x, out);
+}
+
+void cluster_sums(const int* x, int* out, int clusters, int blocks, bool ends) {
+  NEEDLE_LAUNCH_CLUSTERS((sum_clusters), dim3(clusters, blocks), 64, x, out, ends);
 }
 
 void run_all() {

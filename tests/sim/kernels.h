@@ -31,6 +31,9 @@ void wait_for_flag(int* flag, int* out);
 void last_block_sum(const float* x, float* partial, unsigned* ticket, float* out, int n);
 /// out[i] = x[31 - i], within a warp that waits for itself alone.
 void warp_reverse(const float* x, float* out);
+/// out (blocks, clusters) = what the blocks of a cluster have of x (blocks, clusters, 64), in all; block 0
+/// goes without it, with -1, if it `ends` early.
+void cluster_sums(const int* x, int* out, int clusters, int blocks, bool ends);
 
 /// Each of them once, at small sizes.
 void run_all();

@@ -192,6 +192,30 @@ TEST_CASE("the block that comes last adds up; a warp waits for itself") {
   });
 }
 
+TEST_CASE("clusters: blocks that run at the same time, and reach each other's shared memory") {
+  in_every_order([] {
+    constexpr int kClusters = 3;
+    for (const int blocks : {1, 2, 5, 8}) {
+      for (const bool ends : {false, true}) {
+        CAPTURE(blocks);
+        CAPTURE(ends);
+        Array<int> x(blocks * kClusters * 64), out(blocks * kClusters);
+        x.fill([](size_t i) { return i % 1000; });
+        kernels::cluster_sums(x.data(), out.data(), kClusters, blocks, ends);
+        for (int c = 0; c < kClusters; ++c) {
+          int sum = 0;
+          for (int i = 64 * ends * kClusters; i < 64 * blocks * kClusters; ++i) {
+            if (i / 64 % kClusters == c) sum += x[i];
+          }
+          for (int b = 0; b < blocks; ++b) {
+            CHECK(out[c + b * kClusters] == (b < ends ? -1 : sum));
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST_CASE("the number of host threads changes nothing") {
   const int before = num_threads(), n = 96;
   Array<float> a(n * n), b(n * n), one(n * n), three(n * n);

@@ -1,5 +1,6 @@
 // Kernels that wait for what never comes, or never end.
 #include "cuda/launch.h"
+#include "cuda/sim/include/cooperative_groups.h"
 #include "defects.h"
 #include "memory.h"
 
@@ -95,6 +96,28 @@ __global__ void barriers_for_ever(const int* flag) {
   while (*flag == 0) __syncthreads();  // HERE: barriers for ever
 }
 
+__global__ void one_block_goes_around(int* out) {
+  const auto cluster = cooperative_groups::this_cluster();
+  if (blockIdx.y == 1 && threadIdx.x < 7) {
+    cluster.sync();  // HERE: barrier of a cluster for some
+  }
+  cluster.sync();
+  out[threadIdx.x] = 1;
+}
+
+__global__ void beyond_the_cluster() {
+  __shared__ int mine;
+  mine = 1;
+  const auto cluster = cooperative_groups::this_cluster();
+  cluster.sync();
+  *cluster.map_shared_rank(&mine, blockIdx.y + 1) = 2;  // HERE: block after the last
+}
+
+__global__ void not_shared(int* out) {
+  const auto cluster = cooperative_groups::this_cluster();
+  *cluster.map_shared_rank(out, 0) = 2;  // HERE: global memory of another block
+}
+
 __device__ int deep(int n, volatile char* before) {
   volatile char here[1000];
   here[0] = before[0];
@@ -175,6 +198,18 @@ std::vector<Defect> sync_defects() {
        [] {
          Array<int> flag(1);
          NEEDLE_LAUNCH((barriers_for_ever), 1, 32, 0, flag.data());
+       }},
+      {"barrier of a cluster for some", Kind::barrier_divergence,
+       [] {
+         Array<int> out(32);
+         NEEDLE_LAUNCH_CLUSTERS((one_block_goes_around), dim3(2, 3), 32, out.data());
+       }},
+      {"block after the last", Kind::out_of_bounds,
+       [] { NEEDLE_LAUNCH_CLUSTERS((beyond_the_cluster), dim3(1, 2), 1); }},
+      {"global memory of another block", Kind::out_of_bounds,
+       [] {
+         Array<int> out(1);
+         NEEDLE_LAUNCH_CLUSTERS((not_shared), dim3(1, 2), 1, out.data());
        }},
       {"stack used up", Kind::crash,
        [] {

@@ -1,4 +1,4 @@
-// Cooperative groups, as far as one block has them: the block, and tiles of a warp.  (Lesson 04)
+// Cooperative groups: the cluster, the block, and tiles of a warp.  (Lesson 04)
 #pragma once
 
 #include "cuda/sim/device.h"
@@ -21,6 +21,22 @@ class thread_block {
 };
 
 inline thread_block this_thread_block() { return {}; }
+
+/// The blocks that run at the same time as this one: in a launch with clusters those of one x, else this
+/// one alone.
+class cluster_group {
+ public:
+  void sync(Place place = Place::current()) const {
+    needle::sim::barrier(needle::sim::BarrierVote::cluster, false, place);
+  }
+  /// Where block `rank` has the variable in shared memory that this one has at `shared`.
+  template <class T>
+  T* map_shared_rank(T* shared, unsigned rank, Place place = Place::current()) const {
+    return static_cast<T*>(needle::sim::of_block(shared, rank, place));
+  }
+};
+
+inline cluster_group this_cluster() { return {}; }
 
 /// Size lanes of a warp that follow each other.
 template <unsigned Size>

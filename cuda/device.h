@@ -1,0 +1,74 @@
+// What the host asks about the GPU: how much of a kernel it holds at a time.  (Lesson 04)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda/launch.h"
+
+#ifndef __CUDACC__
+#include "cuda/sim/options.h"
+#endif
+
+namespace needle::NEEDLE_GPU {
+
+inline constexpr unsigned kMostBlocks = 8;  // of a cluster, on every GPU that has clusters
+
+#ifdef __CUDACC__
+
+inline int device_attribute(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&value, attribute, device);
+  return value;
+}
+inline int multiprocessors() {
+  static const int count = device_attribute(cudaDevAttrMultiProcessorCount);
+  return count;
+}
+/// 80 for sm_80, 90 for sm_90, ...
+inline int capability() {
+  static const int version = device_attribute(cudaDevAttrComputeCapabilityMajor) * 10 +
+                             device_attribute(cudaDevAttrComputeCapabilityMinor);
+  return version;
+}
+/// The most dynamic shared memory that a block can have, in bytes.
+inline size_t most_shared() {
+  static const int bytes = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  return static_cast<size_t>(bytes);
+}
+/// Whether blocks can run as clusters.
+inline bool has_clusters() {
+  static const bool has = device_attribute(cudaDevAttrClusterLaunch) != 0;
+  return has;
+}
+/// How many blocks run at a time; or how many clusters of `cluster` blocks, see launch_clusters.
+template <class... Parameters>
+int64_t resident(void (*kernel)(Parameters...), dim3 block, unsigned cluster = 1) {
+  int count = 0;
+  if (cluster > 1) {
+    const ClusterLaunch launch(dim3(1, cluster), block);
+    cudaOccupancyMaxActiveClusters(&count, kernel, &launch.config);
+  } else {
+    const int threads = static_cast<int>(block.x * block.y * block.z);
+    cudaOccupancyMaxActiveBlocksPerMultiprocessor(&count, kernel, threads, 0);
+    count *= multiprocessors();
+  }
+  return count > 0 ? count : 1;  // if it is refused, the launch says why
+}
+
+#else
+
+// Few, to try the paths for "many".
+inline int multiprocessors() { return 4; }
+template <class... Parameters>
+int64_t resident(void (*)(Parameters...), dim3, unsigned = 1) {
+  return multiprocessors();
+}
+inline size_t most_shared() { return 227 << 10; }
+/// Not while it watches: it does not see what the blocks of a cluster do.
+inline bool has_clusters() { return !sim::options().check && !sim::options().count; }
+
+#endif
+
+}  // namespace needle::NEEDLE_GPU
