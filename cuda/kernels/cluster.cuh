@@ -23,6 +23,7 @@ class RowOfCluster {
   __device__ void begin();
 
   __device__ static int rank() { return static_cast<int>(blockIdx.y); }
+  __device__ static int rows_before() { return 0; }
 
   template <class T, class Join>
   __device__ T across_row(T value, T first, Join join) {

@@ -24,6 +24,27 @@ __device__ T quotient(T a, T b) {
   }
 }
 
+/// 1 / sqrt(x). For floats in two instructions as well, at most 2 units off.
+template <class T>
+__device__ T inverse_root(T x) {
+  if constexpr (std::is_same_v<T, float>) {
+    return rsqrtf(x);
+  } else {
+    return 1 / std::sqrt(x);
+  }
+}
+
+/// 2^x by the unit for special functions: 2 units off; 0 where the result is below 2^-126.
+__device__ inline float exp2_approximately(float x) {
+#ifdef __CUDACC__
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return std::exp2(x);
+#endif
+}
+
 /// V elements of an operand, or its one element V times.
 template <class T, int V>
 __device__ Pack<T, V> load_pack(const char* p, int64_t step) {

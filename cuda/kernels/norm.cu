@@ -14,15 +14,15 @@ struct Moments {
   T count = 0, mean = 0, square = 0;
 
   /// Of a row that is one chunk, with 0 behind its end.
-  template <class S>
-  __device__ void of_row(const Chunk<T, S>& x, int n) {
+  template <class S, class Sharing>
+  __device__ void of_row(const Chunk<T, S>& x, int n, Sharing sharing) {
     if constexpr (layer) {
       T sum = 0;
 #pragma unroll
       for (int i = 0; i < S::kItems; ++i) sum += x.at[i];
-      mean = quotient(across_row(sum, T(0), Plus{}), static_cast<T>(n));
+      mean = quotient(sharing.across_row(sum, T(0), Plus{}), static_cast<T>(n));
     }
-    square = across_row(around(x, mean, 0, n), T(0), Plus{});
+    square = sharing.across_row(around(x, mean, 0, n), T(0), Plus{});
   }
   /// Takes in those of a chunk that are inside of the row. Joined as by Chan, Golub & LeVeque,
   /// "Algorithms for computing the sample variance", The American Statistician 37 (1983).
@@ -69,13 +69,13 @@ struct Moments {
 };
 
 /// Operands: x, out; rstd, mean, one for each row.
-template <class T, class S, bool layer>
+template <class T, class S, bool layer, class Sharing>
 __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
     norm_kernel(const Rows<4> rows, bool keeps, bool has_mean, T eps, const Along<T> weight,
                 const Along<T> bias) {
-  if (row_index() >= rows.count()) return;
+  if (row_index() - Sharing::rows_before() >= rows.count()) return;
   const Row<4> row(rows, row_index());
-  const int n = rows.n;
+  const int n = row.n;
   NEEDLE_DYNAMIC_SHARED(T, shared);
   const Kept<T> kept{keeps ? shared : nullptr, row.template data<T>(0), rows.step[0]};
   // The second pass over a row that is read again goes pack by pack: it holds weight and bias as well.
@@ -97,9 +97,10 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
   } else {
     load_affine(0);  // on their way while the sums are made
     x.load(kept.row, kept.step, 0, n, 0);
-    moments.of_row(x, n);
+    moments.of_row(x, n, Sharing{});
   }
-  const T mean = moments.mean, rstd = 1 / std::sqrt(moments.square / static_cast<T>(n) + eps);
+  const T mean = moments.mean,
+          rstd = inverse_root(quotient(moments.square, static_cast<T>(n)) + eps);
   const auto store = [&](const Chunk<T, Part>& part, int begin) {
     part.store(row.template data<T>(1), rows.step[1], begin, n,
                [&](int i, int) { return (part.at[i] - mean) * rstd * w.at[i] + b.at[i]; });
@@ -115,7 +116,7 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
   } else {
     store(x, 0);
   }
-  if (threadIdx.x > 0) return;
+  if (threadIdx.x > 0 || n == 0) return;
   *row.template data<T>(2) = rstd;
   if (has_mean) *row.template data<T>(3) = mean;
 }
@@ -132,10 +133,12 @@ void norm(Norm kind, double eps, const View& x, const View& weight, const View& 
     const bool packs = rows.fit(sizeof(T)) == Fit::packs && w.packs() && b.packs();
     RowLaunch launch(rows.count(), rows.n, most, sizeof(T), packs ? Fit::packs : Fit::single);
     launch.keep(sizeof(T), kKeptThreads);
-    visit_share<T, most, false>(launch, [&]<class S>(S) {
+    launch.narrow(rows.count(), most);
+    visit_rows<T, most, false>(launch, [&]<class S, class Sharing>(S, Sharing) {
       visit_kind(kind, [&]<class Layer>(Layer) {
-        NEEDLE_LAUNCH((norm_kernel<T, S, Layer::value>), launch.grid, launch.block, launch.kept,
-                      rows, launch.kept > 0, mean.data != nullptr, static_cast<T>(eps), w, b);
+        NEEDLE_LAUNCH((norm_kernel<T, S, Layer::value, Sharing>), launch.grid, launch.block,
+                      launch.kept, rows, launch.kept > 0, mean.data != nullptr, static_cast<T>(eps),
+                      w, b);
       });
     });
   });

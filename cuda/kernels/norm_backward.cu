@@ -13,12 +13,12 @@ namespace {
 
 template <class T, class S, bool layer>
 __global__ void __launch_bounds__(kRowThreads, 1)
-    norm_means_kernel(const Rows<5> rows, const Along<T> weight, Means<T>* out) {
+    norm_means_kernel(const Rows<5> rows, const Along<T> weight, Means<T, layer>* out) {
   if (row_index() >= rows.count()) return;
   const Row<5> row(rows, row_index());
   Held<T, S, layer> held;
   Chunk<T, S> w;
-  Means<T> means;
+  Means<T, layer> means = {};
   for (int begin = 0; begin < rows.n; begin += w.length()) {
     held.load(row, begin);
     weight.load(w, begin, rows.n, 1);
@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
     for (int i = 0; i < S::kItems; ++i) means.add(held.dy.at[i] * w.at[i], held.xhat(i));
   }
   RowOfBlock sharing;
-  means.join_row(layer, rows.n, sharing);
+  means.join_row(1 / static_cast<T>(rows.n), sharing);
   if (threadIdx.x == 0) out[row_index()] = means;
 }
 
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
 /// columns beside each other, some rows at a time: all are asked for before the first is used.
 template <class T, bool layer>
 __global__ void norm_columns_kernel(const Rows<5> rows, const Along<T> weight,
-                                    const Means<T>* means, T* dweight, T* dbias) {
+                                    const Means<T, layer>* means, T* dweight, T* dbias) {
   constexpr int kAtOnce = 4;
   const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (j >= rows.n) return;
@@ -43,7 +43,7 @@ __global__ void norm_columns_kernel(const Rows<5> rows, const Along<T> weight,
   for (int64_t first = blockIdx.y; first < rows.count(); first += kAtOnce * int64_t{gridDim.y}) {
     T x[kAtOnce], dy[kAtOnce], mean[kAtOnce], rstd[kAtOnce];
     T* dx[kAtOnce];
-    Means<T> of_row[kAtOnce];
+    Means<T, layer> of_row[kAtOnce];
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
       const int64_t r = first + k * int64_t{gridDim.y};
@@ -89,6 +89,7 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
     const bool packs = rows.fit(sizeof(T)) == Fit::packs && w.packs();
     RowLaunch launch(count, rows.n, most, sizeof(T), packs ? Fit::packs : Fit::single);
     launch.share(most_blocks());
+    launch.narrow(count, most);
     // f(dweight, dbias) leaves a row of sums for each group behind.
     const auto sum_of = [&](int64_t groups, const auto& f) {
       const size_t bytes = static_cast<size_t>(groups * n) * sizeof(T);
@@ -111,22 +112,22 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
     }
     visit_kind(kind, [&]<class Layer>(Layer) {
       constexpr bool layer = Layer::value;
-      visit_share<T, most, false>(launch, [&]<class S>(S) {
+      visit_rows<T, most, false>(launch, [&]<class S, class Sharing>(S, Sharing) {
         if constexpr (S::kAgain) {
           const int64_t groups = least(count, 64);
           sum_of(groups, [&](T* dw, T* db) {
-            const Workspace row_means(static_cast<size_t>(count) * sizeof(Means<T>));
-            auto* const means = row_means.as<Means<T>>();
+            const Workspace row_means(static_cast<size_t>(count) * sizeof(Means<T, layer>));
+            auto* const means = row_means.as<Means<T, layer>>();
             NEEDLE_LAUNCH((norm_means_kernel<T, S, layer>), launch.grid, launch.block, 0, rows, w,
                           means);
             const dim3 grid(static_cast<unsigned>(ceil_div(n, 256)), static_cast<unsigned>(groups));
             NEEDLE_LAUNCH((norm_columns_kernel<T, layer>), grid, 256, 0, rows, w, means, dw, db);
           });
         } else {
-          limit(resident(norm_backward_kernel<T, S, layer, RowOfBlock>, launch.block));
+          limit(resident(norm_backward_kernel<T, S, layer, Sharing>, launch.block));
           sum_of(least(count, int64_t{launch.grid.x} * launch.block.y), [&](T* dw, T* db) {
-            NEEDLE_LAUNCH((norm_backward_kernel<T, S, layer, RowOfBlock>), launch.grid,
-                          launch.block, 0, rows, w, dw, db);
+            NEEDLE_LAUNCH((norm_backward_kernel<T, S, layer, Sharing>), launch.grid, launch.block,
+                          0, rows, w, dw, db);
           });
         }
       });

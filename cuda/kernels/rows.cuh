@@ -80,14 +80,16 @@ Rows<sizeof...(Views)> rows_of(const Views&... views) {
   return rows;
 }
 
-/// Where a row lies in each operand.
+/// Where a row lies in each operand. One beyond the last has no elements.
 template <int N>
 struct Row {
   const Rows<N>& rows;
+  int n;  // elements
   int64_t at[N];
 
-  __device__ Row(const Rows<N>& rows, int64_t index) : rows(rows) {
-    rows.leading.locate(index, at);
+  __device__ Row(const Rows<N>& rows, int64_t index)
+      : rows(rows), n(index < rows.count() ? rows.n : 0) {
+    rows.leading.locate(n > 0 ? index : 0, at);
   }
   template <class T>
   __device__ T* data(int operand) const {
@@ -218,10 +220,14 @@ struct Kept {
   }
 };
 
-/// How many items a thread holds of a short row, and of any other if it holds `arrays` chunks of T.
-inline constexpr int kFewItems = 4;
+/// Elements of a short row, at most; and how many of them a thread holds if 32 share it. And how many of
+/// any other row, if a thread holds `arrays` chunks of T.
+inline constexpr int kShort = 128, kFewItems = kShort / 32;
 template <class T, int arrays>
 inline constexpr int kMostItems = (arrays > 2 ? 8 : 16) / (sizeof(T) / 4);
+
+/// How many lanes have a short row, if a thread holds `most` items.
+constexpr unsigned lanes_of_short(int most) { return static_cast<unsigned>(kShort / most); }
 
 /// How rows are shared out: threads for each, rows of a block, items of a thread.
 struct RowLaunch {
@@ -231,10 +237,11 @@ struct RowLaunch {
   Fit fit;
   int reach;        // elements from a row's first pack on, at most
   size_t kept = 0;  // bytes of shared memory for a row between two passes
+  bool is_narrow = false;
 
   RowLaunch(int64_t rows, int n, int most, size_t item, Fit fits) : fit(fits) {
     unsigned threads = 32;
-    items = n <= 32 * kFewItems ? kFewItems : most;
+    items = n <= kShort ? kFewItems : most;
     while (threads < kRowThreads && static_cast<int>(threads) * items < n) threads *= 2;
     const int length = static_cast<int>(threads) * items;
     again = length < n;
@@ -243,6 +250,15 @@ struct RowLaunch {
     if (ceil_div(n, length) < ceil_div(reach, length)) fit = Fit::single, reach = n;
     block = dim3(threads, threads == 32 ? 8 : 1);
     grid = dim3(static_cast<unsigned>(ceil_div(rows, block.y)));
+  }
+  /// For kernels whose threads always have `most` items: gives short rows a few lanes of a warp.
+  void narrow(int64_t rows, int most) {
+    items = most;
+    const unsigned lanes = lanes_of_short(most);
+    if (lanes >= 32 || reach > kShort) return;
+    is_narrow = true;
+    block = dim3(lanes, 256 / lanes);
+    grid.x = static_cast<unsigned>(ceil_div(rows, block.y));
   }
   /// Shares a row that would be read again among up to `most` blocks, with a chunk each: those of one x.
   /// Of small blocks more than one fits on a multiprocessor; while some wait, others work.
@@ -268,14 +284,14 @@ struct RowLaunch {
 };
 
 /// f(Share) for elements of T, of which a thread holds kFewItems or `most`. `ragged`: there may be
-/// such packs.
-template <class T, int most, bool ragged, class F>
+/// such packs; `few`: threads with few items.
+template <class T, int most, bool ragged, bool few = true, class F>
 void visit_share(const RowLaunch& launch, F&& f) {
   const auto visit = [&]<int pack, bool is_ragged>(std::integral_constant<int, pack>,
                                                    std::bool_constant<is_ragged>) {
     if (launch.again) return f(Share<most, pack, true, is_ragged>{});
     if (launch.items == most) return f(Share<most, pack, false, is_ragged>{});
-    if constexpr (most != kFewItems) f(Share<kFewItems, pack, false, is_ragged>{});
+    if constexpr (few && most != kFewItems) f(Share<kFewItems, pack, false, is_ragged>{});
   };
   constexpr std::integral_constant<int, 16 / sizeof(T)> pack;
   if (launch.fit == Fit::packs) return visit(pack, std::false_type{});
@@ -285,9 +301,31 @@ void visit_share(const RowLaunch& launch, F&& f) {
   visit(std::integral_constant<int, 1>{}, std::false_type{});
 }
 
+/// f(Share, RowOfLanes or RowOfBlock), after launch.narrow().
+template <class T, int most, bool ragged, class F>
+void visit_rows(const RowLaunch& launch, F&& f) {
+  visit_share<T, most, ragged, false>(launch, [&]<class S>(S share) {
+    if constexpr (!S::kAgain && lanes_of_short(most) < 32) {
+      if (launch.is_narrow) return f(share, RowOfLanes<lanes_of_short(most)>{});
+    }
+    f(share, RowOfBlock{});
+  });
+}
+
 /// The lowest finite number: what a maximum begins with where -inf - -inf must not arise.
 template <class T>
 inline constexpr T kLowest = sizeof(T) == 8 ? T(-0x1.fffffffffffffp1023) : T(-0x1.fffffep127f);
+
+/// exp(x - top) where top is not less than x. For floats in three instructions, instead of ten: then
+/// (top - x) / 2^24 off, relatively, at most, which is little where the result is not.
+template <class T>
+__device__ T exp_below(T x, T top) {
+  if constexpr (std::is_same_v<T, float>) {
+    return exp2_approximately((x - top) * 1.44269504f);
+  } else {
+    return std::exp(x - top);
+  }
+}
 
 /// The largest element of a row, and the sum of exp(element - largest). NaN, which fmax passes over,
 /// comes back in the sum.
@@ -297,12 +335,12 @@ struct LogSum {
   T sum = 0;
 
   /// Of a row that is one chunk.
-  template <class S>
-  __device__ void of_row(const Chunk<T, S>& x) {
+  template <class S, class Sharing = RowOfBlock>
+  __device__ void of_row(const Chunk<T, S>& x, Sharing sharing = {}) {
     T mine = x.at[0];
 #pragma unroll
     for (int i = 1; i < S::kItems; ++i) mine = std::fmax(mine, x.at[i]);
-    top = across_row(mine, T(-INFINITY), Maximum{});
+    top = sharing.across_row(mine, T(-INFINITY), Maximum{});
   }
   /// Of the chunks so far. In one pass: Milakov & Gimelshein, "Online normalizer calculation for
   /// softmax" (arXiv 1805.02867).
@@ -314,7 +352,7 @@ struct LogSum {
     sum *= std::exp(top - larger);
     top = larger;
 #pragma unroll
-    for (int i = 0; i < S::kItems; ++i) sum += std::exp(x.at[i] - top);
+    for (int i = 0; i < S::kItems; ++i) sum += exp_below(x.at[i], top);
   }
   /// What the threads of the row found, together.
   __device__ void join_row() {

@@ -56,47 +56,39 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
 }
 
 /// Operands: logits; labels, loss, lse, one for each row. Reads every logit once.
-template <class T, class S>
+template <class T, class S, class Sharing>
 __global__ void __launch_bounds__(kRowThreads, 2) cross_entropy_kernel(const Rows<4> rows) {
-  if (row_index() >= rows.count()) return;
+  if (row_index() - Sharing::rows_before() >= rows.count()) return;
   const Row<4> row(rows, row_index());
   const T* x = row.template data<T>(0);
+  const bool writes = threadIdx.x == 0 && row.n > 0;
   const int64_t label = *row.template data<int64_t>(1);
   const bool ignored = label == kIgnored;
-  // The label's logit: who has it writes the loss. To load it is a second wait, after the label; to look
-  // for it in registers takes more of them than that is worth where a thread has many items.
-  constexpr bool loads = !S::kAgain && !S::kRagged && S::kItems * sizeof(T) > 32;
+  // The label's logit is a second wait, after the label: for others to be on their way before.
   T chosen = 0;
-  bool has_chosen = false;
-  if (loads && threadIdx.x == 0 && !ignored) chosen = x[label * rows.step[0]], has_chosen = true;
-  Chunk<T, S> chunk;
-  const int wanted = ignored ? -1 : static_cast<int>(label) + chunk.ahead(x);
-  const auto look = [&](int begin) {
-#pragma unroll
-    for (int i = 0; i < S::kItems; ++i) {
-      if (chunk.place(begin, i) == wanted) chosen = chunk.at[i], has_chosen = true;
-    }
+  const auto load_chosen = [&] {
+    if (writes && !ignored) chosen = x[label * rows.step[0]];
   };
+  Chunk<T, S> chunk;
   LogSum<T> lse;
   if (S::kAgain) {
     for (int begin = 0; begin < rows.n; begin += chunk.length()) {
       chunk.load(x, rows.step[0], begin, rows.n, -INFINITY);
-      if (wanted >= begin && wanted < begin + chunk.length()) look(begin);
       lse.add(chunk);
     }
+    load_chosen();
     lse.join_row();
   } else {
-    chunk.load(x, rows.step[0], 0, rows.n, -INFINITY);
-    lse.of_row(chunk);
+    chunk.load(x, rows.step[0], 0, row.n, -INFINITY);
+    load_chosen();
+    lse.of_row(chunk, Sharing{});
 #pragma unroll
-    for (int i = 0; i < S::kItems; ++i) lse.sum += std::exp(chunk.at[i] - lse.top);
-    lse.sum = across_row(lse.sum, T(0), Plus{});
-    if (!loads) look(0);
+    for (int i = 0; i < S::kItems; ++i) lse.sum += exp_below(chunk.at[i], lse.top);
+    lse.sum = Sharing{}.across_row(lse.sum, T(0), Plus{});
   }
+  if (!writes) return;
   const T value = lse.top + std::log(lse.sum);
-  if (has_chosen) *row.template data<T>(2) = value - chosen;
-  if (threadIdx.x > 0) return;
-  if (ignored) *row.template data<T>(2) = 0;
+  *row.template data<T>(2) = ignored ? T(0) : value - chosen;
   *row.template data<T>(3) = value;
 }
 
@@ -172,9 +164,10 @@ void cross_entropy(const View& logits, const View& labels, const View& loss, con
   const Rows<4> rows = rows_of(logits, labels, loss, lse);
   visit_floating(logits.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 1>;
-    const RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
-    visit_share<T, most, true>(launch, [&]<class S>(S) {
-      NEEDLE_LAUNCH((cross_entropy_kernel<T, S>), launch.grid, launch.block, 0, rows);
+    RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
+    launch.narrow(rows.count(), most);
+    visit_rows<T, most, true>(launch, [&]<class S, class Sharing>(S, Sharing) {
+      NEEDLE_LAUNCH((cross_entropy_kernel<T, S, Sharing>), launch.grid, launch.block, 0, rows);
     });
   });
 }
@@ -187,9 +180,10 @@ void cross_entropy_backward(const View& logits, const View& labels, const View& 
     constexpr int most = kMostItems<T, 2>;
     RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
     launch.again = false;
+    launch.narrow(rows.count(), most);
     launch.grid.y =
         static_cast<unsigned>(ceil_div(launch.reach, int64_t{launch.block.x} * launch.items));
-    visit_share<T, most, true>(launch, [&]<class S>(S) {
+    visit_share<T, most, true, false>(launch, [&]<class S>(S) {
       NEEDLE_LAUNCH((cross_entropy_backward_kernel<T, S>), launch.grid, launch.block, 0, rows);
     });
   });
