@@ -2,10 +2,11 @@
 //
 // A row is loaded once, in a chunk that stays in registers. Neighbouring threads read neighbouring
 // packs of 16 bytes, where the rows lie so that they can, and the loads of a thread do not wait for
-// each other. Rows of up to 512 elements have a warp each, longer ones a block. Those too long for the
-// registers of a block are shared by the blocks of a cluster, where a GPU has clusters and the kernel is
-// made for them (clusters.h). Otherwise they are gone through chunk by chunk, once for each pass: a
-// second time in shared memory, if they fit there (on an H100 57,000 floats), else where they were.
+// each other. Rows of up to 512 elements have a warp each (short ones, in some kernels, a few of its
+// lanes), longer ones a block. Those too long for the registers of a block are shared by the blocks of a
+// cluster, where a GPU has clusters and the kernel is made for them (clusters.h). Otherwise they are gone
+// through chunk by chunk, once for each pass: a second time in shared memory, if they fit there (on an
+// H100 57,000 floats), else where they were.
 #pragma once
 
 #include "cuda/device.h"
@@ -317,7 +318,7 @@ template <class T>
 inline constexpr T kLowest = sizeof(T) == 8 ? T(-0x1.fffffffffffffp1023) : T(-0x1.fffffep127f);
 
 /// exp(x - top) where top is not less than x. For floats in three instructions, instead of ten: then
-/// (top - x) / 2^24 off, relatively, at most, which is little where the result is not.
+/// (top - x) / 2^23 off, relatively, at most, which is little where the result is not.
 template <class T>
 __device__ T exp_below(T x, T top) {
   if constexpr (std::is_same_v<T, float>) {
