@@ -27,16 +27,12 @@ class RowOfCluster {
 
   template <class T, class Join>
   __device__ T across_row(T value, T first, Join join) {
-    return across_blocks(NEEDLE_GPU::across_row(value, first, join), join);
-  }
-  /// join(…) of what the blocks have, which is the same in all threads of one. In every thread, and in
-  /// the same order. Between two calls there must be a barrier of the block: across_row has one.
-  template <class T, class Join>
-  __device__ T across_blocks(T mine, Join join) {
-    __shared__ T
-        of_block[2][kMostBlocks];  // one is written while the last ones are still being read
+    value = NEEDLE_GPU::across_row(value, first, join);  // the same in all threads of the block
+    // In turns: while some still read the last values, others write the next. (Nobody reads those before
+    // the last: there are barriers in across_row.)
+    __shared__ T of_block[2][kMostBlocks];
     T* const values = of_block[exchanges_ % 2];
-    exchange(mine, values);
+    exchange(value, values);
     ++exchanges_;
     T all = values[0];
     for (unsigned i = 1; i < gridDim.y; ++i) all = join(all, values[i]);

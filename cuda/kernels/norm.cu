@@ -99,8 +99,8 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
     x.load(kept.row, kept.step, 0, n, 0);
     moments.of_row(x, n, Sharing{});
   }
-  const T mean = moments.mean,
-          rstd = inverse_root(quotient(moments.square, static_cast<T>(n)) + eps);
+  const T variance = quotient(moments.square, static_cast<T>(n));
+  const T mean = moments.mean, rstd = inverse_root(variance + eps);
   const auto store = [&](const Chunk<T, Part>& part, int begin) {
     part.store(row.template data<T>(1), rows.step[1], begin, n,
                [&](int i, int) { return (part.at[i] - mean) * rstd * w.at[i] + b.at[i]; });

@@ -55,11 +55,10 @@ __device__ Means<T, layer> from_lane(Means<T, layer> x, int other) {
 }
 
 /// Rows of one chunk, or one for each block of a cluster. Operands: x, dy, dx; rstd, mean, one for each
-/// row. A block takes rows far apart; while it works on one, the next is on its way. (Of short rows a
-/// thread has few items, and may have but few registers, so that more threads have room.) It keeps what
-/// its rows add to dweight and dbias: (groups, n) each, if asked for.
+/// row. Who has a row takes more, far apart; while the threads work on one, the next is on its way. They
+/// keep what their rows add to dweight and dbias: (groups, n) each, if asked for.
 template <class T, class S, bool layer, class Sharing>
-__global__ void __launch_bounds__(kRowThreads, S::kItems * sizeof(T) > 16 ? 1 : 2)
+__global__ void __launch_bounds__(kRowThreads, 1)
     norm_backward_kernel(const Rows<5> rows, const Along<T> weight, T* dweight, T* dbias) {
   const int64_t group = row_index(), groups = int64_t{gridDim.x} * blockDim.y;
   const int before = Sharing::rows_before();
