@@ -42,19 +42,23 @@ inline bool has_clusters() {
   static const bool has = device_attribute(cudaDevAttrClusterLaunch) != 0;
   return has;
 }
-/// How many blocks run at a time; or how many clusters of `cluster` blocks, see launch_clusters.
+/// How many blocks run at a time; or how many clusters of `cluster` blocks, see launch_clusters. 0 if they
+/// cannot run.
 template <class... Parameters>
 int64_t resident(void (*kernel)(Parameters...), dim3 block, unsigned cluster = 1) {
   int count = 0;
+  cudaError_t error = cudaSuccess;
   if (cluster > 1) {
     const ClusterLaunch launch(dim3(1, cluster), block);
-    cudaOccupancyMaxActiveClusters(&count, kernel, &launch.config);
+    error = cudaOccupancyMaxActiveClusters(&count, kernel, &launch.config);
   } else {
     const int threads = static_cast<int>(block.x * block.y * block.z);
-    cudaOccupancyMaxActiveBlocksPerMultiprocessor(&count, kernel, threads, 0);
+    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&count, kernel, threads, 0);
     count *= multiprocessors();
   }
-  return count > 0 ? count : 1;  // if it is refused, the launch says why
+  if (error == cudaSuccess) return count;
+  cudaGetLastError();  // it is none of a launch
+  return 0;
 }
 
 #else

@@ -9,9 +9,6 @@
 #include "cuda/kernels/softmax_backward.cuh"
 
 namespace needle::NEEDLE_GPU {
-
-unsigned most_blocks() { return has_clusters() ? kMostBlocks : 1; }
-
 namespace clusters {
 
 template <class T, int arrays, bool ragged = false>
@@ -32,6 +29,17 @@ SoftmaxBackwardKernel softmax_backward_kernel_for(bool log, Fit fit) {
   return fit == Fit::ragged ? find(ChunkOf<T, 2, true>{}) : find(ChunkOf<T, 2>{});
 }
 
+}  // namespace clusters
+
+unsigned most_blocks() {
+  if (!has_clusters()) return 1;
+  // A part of a GPU may have fewer multiprocessors side by side.
+  unsigned blocks = kMostBlocks;
+  const auto kernel = clusters::norm_backward_kernel_for<float>(Norm::layer);
+  while (blocks > 1 && resident(kernel, kRowThreads, blocks) == 0) --blocks;
+  return blocks;
+}
+
 #else
 
 namespace needle::NEEDLE_GPU {
@@ -49,7 +57,11 @@ SoftmaxBackwardKernel softmax_backward_kernel_for(bool, Fit) {
   return nullptr;
 }
 
+}  // namespace clusters
+
 #endif
+
+namespace clusters {
 
 template NormBackwardKernel<float> norm_backward_kernel_for<float>(Norm);
 template NormBackwardKernel<double> norm_backward_kernel_for<double>(Norm);

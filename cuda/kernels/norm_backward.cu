@@ -88,7 +88,7 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
     const Along<T> w(weight);
     const bool packs = rows.fit(sizeof(T)) == Fit::packs && w.packs();
     RowLaunch launch(count, rows.n, most, sizeof(T), packs ? Fit::packs : Fit::single);
-    launch.share(most_blocks());
+    if (launch.again) launch.share(most_blocks());
     launch.narrow(count, most);
     // f(dweight, dbias) leaves a row of sums for each group behind.
     const auto sum_of = [&](int64_t groups, const auto& f) {
@@ -98,9 +98,9 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
       if (dweight.data) sum_groups(weight_sums.as<T>(), groups, dweight);
       if (dbias.data) sum_groups(bias_sums.as<T>(), groups, dbias);
     };
-    // As many groups as run at a time.
+    // As many groups as run at a time. (If none can, the launch says why.)
     const auto limit = [&](int64_t at_a_time) {
-      launch.grid.x = static_cast<unsigned>(least(launch.grid.x, at_a_time));
+      launch.grid.x = static_cast<unsigned>(least(launch.grid.x, std::max<int64_t>(at_a_time, 1)));
     };
     if (launch.is_shared()) {
       const auto norm_backward_of_clusters = clusters::norm_backward_kernel_for<T>(kind);

@@ -261,10 +261,10 @@ struct RowLaunch {
     block = dim3(lanes, 256 / lanes);
     grid.x = static_cast<unsigned>(ceil_div(rows, block.y));
   }
-  /// Shares a row that would be read again among up to `most` blocks, with a chunk each: those of one x.
+  /// Shares a row that is read again among up to `most` blocks, with a chunk each: those of one x.
   /// Of small blocks more than one fits on a multiprocessor; while some wait, others work.
   void share(unsigned most) {
-    if (!again || fit == Fit::single) return;
+    if (fit == Fit::single) return;
     const int64_t blocks = least(ceil_div(reach, kRowThreads / 2 * items), most);
     const int64_t threads = ceil_div(ceil_div(reach, blocks * items), 32) * 32;
     if (threads > kRowThreads) return;
