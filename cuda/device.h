@@ -37,11 +37,6 @@ inline size_t most_shared() {
   static const int bytes = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
   return static_cast<size_t>(bytes);
 }
-/// Whether blocks can run as clusters.
-inline bool has_clusters() {
-  static const bool has = device_attribute(cudaDevAttrClusterLaunch) != 0;
-  return has;
-}
 /// How many blocks run at a time; or how many clusters of `cluster` blocks, see launch_clusters. 0 if they
 /// cannot run.
 template <class... Parameters>
@@ -61,6 +56,18 @@ int64_t resident(void (*kernel)(Parameters...), dim3 block, unsigned cluster = 1
   return 0;
 }
 
+/// Of how many blocks a cluster of this kernel can be: 1 if the GPU has no clusters. (A part of a GPU may
+/// have fewer multiprocessors side by side than another.)
+template <class... Parameters>
+unsigned most_blocks_of(void (*kernel)(Parameters...), dim3 block) {
+  static const unsigned most = [&] {
+    unsigned blocks = device_attribute(cudaDevAttrClusterLaunch) ? kMostBlocks : 1;
+    while (blocks > 1 && resident(kernel, block, blocks) == 0) --blocks;
+    return blocks;
+  }();
+  return most;
+}
+
 #else
 
 // Few, to try the paths for "many".
@@ -70,8 +77,12 @@ int64_t resident(void (*)(Parameters...), dim3, unsigned = 1) {
   return multiprocessors();
 }
 inline size_t most_shared() { return 227 << 10; }
-/// Not while it watches: it does not see what the blocks of a cluster do.
-inline bool has_clusters() { return !sim::options().check && !sim::options().count; }
+/// 1 while it watches: it does not see what the blocks of a cluster do.
+template <class... Parameters>
+unsigned most_blocks_of(void (*)(Parameters...), dim3) {
+  const sim::Options options = sim::options();
+  return options.check || options.count ? 1 : kMostBlocks;
+}
 
 #endif
 

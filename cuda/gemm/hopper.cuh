@@ -96,6 +96,24 @@ __device__ inline void barrier_wait(uint32_t barrier, uint32_t parity) {
   } while (!done);
 }
 
+/// The same, for what other blocks of the cluster have stored. (With .acquire.cluster the instruction would
+/// empty the first cache as well.)
+__device__ inline void barrier_wait_for_cluster(uint32_t barrier, uint32_t parity) {
+  uint32_t done;
+  do {
+    asm volatile(
+        "{\n"
+        ".reg .pred p;\n"
+        "mbarrier.try_wait.parity.relaxed.cluster.shared::cta.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n"
+        "}"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+  } while (!done);
+  asm volatile("fence.acquire.sync_restrict::shared::cluster.cluster;" ::: "memory");
+}
+
 // --- TMA, the copy engine: one thread asks for a box of a tensor described by a map ---
 
 __device__ inline void prefetch_map(const CUtensorMap* map) {

@@ -28,14 +28,17 @@ class RowOfCluster {
   template <class T, class Join>
   __device__ T across_row(T value, T first, Join join) {
     value = NEEDLE_GPU::across_row(value, first, join);  // the same in all threads of the block
-    // In turns: while some still read the last values, others write the next. (Nobody reads those before
-    // the last: there are barriers in across_row.)
-    __shared__ T of_block[2][kMostBlocks];
+    // In turns: while some still read the last values, others write the next. Nobody reads those before
+    // the last: there are barriers in across_row, as such a block has more than one warp.
+    __shared__ __align__(16) T of_block[2][kMostBlocks];
     T* const values = of_block[exchanges_ % 2];
     exchange(value, values);
     ++exchanges_;
     T all = values[0];
-    for (unsigned i = 1; i < gridDim.y; ++i) all = join(all, values[i]);
+#pragma unroll
+    for (unsigned i = 1; i < kMostBlocks; ++i) {
+      if (i < gridDim.y) all = join(all, values[i]);
+    }
     return all;
   }
 
@@ -87,7 +90,7 @@ __device__ void RowOfCluster::exchange(const T& mine, T* values) {
       hopper::store_async(there + i * sizeof(Word), words[i], barrier_there);
     }
   }
-  hopper::barrier_wait(barrier, exchanges_ / 2 % 2);
+  hopper::barrier_wait_for_cluster(barrier, exchanges_ / 2 % 2);
 }
 
 #else

@@ -32,12 +32,7 @@ SoftmaxBackwardKernel softmax_backward_kernel_for(bool log, Fit fit) {
 }  // namespace clusters
 
 unsigned most_blocks() {
-  if (!has_clusters()) return 1;
-  // A part of a GPU may have fewer multiprocessors side by side.
-  unsigned blocks = kMostBlocks;
-  const auto kernel = clusters::norm_backward_kernel_for<float>(Norm::layer);
-  while (blocks > 1 && resident(kernel, kRowThreads, blocks) == 0) --blocks;
-  return blocks;
+  return most_blocks_of(clusters::norm_backward_kernel_for<float>(Norm::layer), kRowThreads);
 }
 
 #else

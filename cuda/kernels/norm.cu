@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(S::kAgain ? kKeptThreads : kRowThreads, 1)
   } else {
     store(x, 0);
   }
-  if (threadIdx.x > 0 || n == 0) return;
+  if (threadIdx.x > 0 || row_index() >= rows.count()) return;
   *row.template data<T>(2) = rstd;
   if (has_mean) *row.template data<T>(3) = mean;
 }

@@ -88,8 +88,8 @@ void norm_backward(Norm kind, const View& x, const View& weight, const View& mea
     const Along<T> w(weight);
     const bool packs = rows.fit(sizeof(T)) == Fit::packs && w.packs();
     RowLaunch launch(count, rows.n, most, sizeof(T), packs ? Fit::packs : Fit::single);
-    if (launch.again) launch.share(most_blocks());
-    launch.narrow(count, most);
+    if (launch.again) launch.share(most_blocks(), kRowThreads);
+    launch.narrow(count, most, 128);
     // f(dweight, dbias) leaves a row of sums for each group behind.
     const auto sum_of = [&](int64_t groups, const auto& f) {
       const size_t bytes = static_cast<size_t>(groups * n) * sizeof(T);

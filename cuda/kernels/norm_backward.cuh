@@ -89,13 +89,12 @@ __global__ void __launch_bounds__(kRowThreads, 1)
     }
   }
   if (group >= rows.count()) return;
-#pragma unroll
-  for (int i = 0; i < S::kItems; ++i) {
-    const int j = next.x.place(begin, i);
-    if (j >= rows.n) continue;
-    if (dweight) dweight[group * rows.n + j] = dweights[i];
-    if (dbias) dbias[group * rows.n + j] = dbiases[i];
-  }
+  const auto store = [&](T* table, const T* sums) {
+    if (table)
+      w.store(table + group * rows.n, 1, begin, rows.n, [&](int i, int) { return sums[i]; });
+  };
+  store(dweight, dweights);
+  store(dbias, dbiases);
 }
 
 }  // namespace needle::NEEDLE_GPU

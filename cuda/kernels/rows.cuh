@@ -131,6 +131,12 @@ struct Chunk {
 
   /// Beyond the row's end: `rest`. The step of packs is 1.
   __device__ void load(const T* row, int64_t step, int begin, int n, T rest) {
+    load_packs(row, step, begin, n, rest);
+    load_ends(row, begin, n);
+  }
+  /// The same in two parts: all that moves in packs, and a row's first and last elements, which may not.
+  /// Who loads two chunks asks for the packs of both before one waits for its ends.
+  __device__ void load_packs(const T* row, int64_t step, int begin, int n, T rest) {
     const int shift = ahead(row);
 #pragma unroll
     for (int i = 0; i < kItems; i += kPack) {
@@ -142,7 +148,20 @@ struct Chunk {
 #pragma unroll
       for (int p = 0; p < kPack; ++p) at[i + p] = pack.at[p];
     }
-    if constexpr (S::kRagged) load_ends(row, begin, n);
+  }
+  __device__ void load_ends(const T* row, int begin, int n) {
+    if constexpr (S::kRagged) {
+      const int shift = ahead(row);
+#pragma unroll
+      for (int i = 0; i < kItems; i += kPack) {
+        const int j = place(begin, i) - shift;
+        if (is_whole(j, n) || j >= n || j + kPack <= 0) continue;
+#pragma unroll
+        for (int p = 0; p < kPack; ++p) {
+          if (j + p >= 0 && j + p < n) at[i + p] = row[j + p];
+        }
+      }
+    }
   }
   /// f(item, its place) at the same places.
   template <class F>
@@ -167,19 +186,6 @@ struct Chunk {
   }
 
  private:
-  /// The packs that are not whole, when all else is on its way.
-  __device__ void load_ends(const T* row, int begin, int n) {
-    const int shift = ahead(row);
-#pragma unroll
-    for (int i = 0; i < kItems; i += kPack) {
-      const int j = place(begin, i) - shift;
-      if (is_whole(j, n)) continue;
-#pragma unroll
-      for (int p = 0; p < kPack; ++p) {
-        if (j + p >= 0 && j + p < n) at[i + p] = row[j + p];
-      }
-    }
-  }
   /// Whether the pack from place j on is all of the row's, which otherwise is outside of it.
   __device__ static bool is_whole(int j, int n) {
     return S::kRagged ? j >= 0 && j + kPack <= n : j < n;
@@ -252,22 +258,23 @@ struct RowLaunch {
     block = dim3(threads, threads == 32 ? 8 : 1);
     grid = dim3(static_cast<unsigned>(ceil_div(rows, block.y)));
   }
-  /// For kernels whose threads always have `most` items: gives short rows a few lanes of a warp.
-  void narrow(int64_t rows, int most) {
+  /// For kernels whose threads always have `most` items: gives short rows a few lanes of a warp, in blocks
+  /// of so many threads.
+  void narrow(int64_t rows, int most, unsigned threads = 256) {
     items = most;
     const unsigned lanes = lanes_of_short(most);
     if (lanes >= 32 || reach > kShort) return;
     is_narrow = true;
-    block = dim3(lanes, 256 / lanes);
+    block = dim3(lanes, threads / lanes);
     grid.x = static_cast<unsigned>(ceil_div(rows, block.y));
   }
   /// Shares a row that is read again among up to `most` blocks, with a chunk each: those of one x.
   /// Of small blocks more than one fits on a multiprocessor; while some wait, others work.
-  void share(unsigned most) {
+  void share(unsigned most, int64_t most_threads) {
     if (fit == Fit::single) return;
     const int64_t blocks = least(ceil_div(reach, kRowThreads / 2 * items), most);
     const int64_t threads = ceil_div(ceil_div(reach, blocks * items), 32) * 32;
-    if (threads > kRowThreads) return;
+    if (threads > most_threads) return;
     again = false;
     block.x = static_cast<unsigned>(threads);
     grid.y = static_cast<unsigned>(blocks);

@@ -138,7 +138,7 @@ void softmax_backward(bool log, const View& y, const View& dy, const View& dx) {
   visit_floating(y.dtype, [&]<class T>(Tag<T>) {
     constexpr int most = kMostItems<T, 2>;
     RowLaunch launch(rows.count(), rows.n, most, sizeof(T), rows.fit(sizeof(T)));
-    if (launch.again) launch.share(most_blocks());
+    if (launch.again) launch.share(most_blocks(), kSharedThreads);
     if (launch.is_shared()) {
       const auto softmax_backward_of_clusters =
           clusters::softmax_backward_kernel_for<T>(log, launch.fit);

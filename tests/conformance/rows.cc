@@ -12,9 +12,11 @@ TEST_SUITE_BEGIN("rows");
 
 namespace {
 
-/// Rows of every size of kSizes, no rows, one row, rows in three axes, enough to split over threads.
+/// Rows of every size of kSizes and of none, no rows, one row, rows in three axes, enough to split over
+/// threads.
 std::vector<Shape> row_shapes() {
-  std::vector<Shape> out = {{9}, {0, 5}, {3, 0, 7}, {1, 1}, {3, 5, 7}, {2, 3, 2, 17}, {67, 257}};
+  std::vector<Shape> out = {{9},    {0, 5},    {3, 0},        {3, 0, 7},
+                            {1, 1}, {3, 5, 7}, {2, 3, 2, 17}, {67, 257}};
   for (int64_t n : kSizes) out.push_back({5, n});
   return out;
 }
