@@ -90,7 +90,7 @@ struct Row {
 
   __device__ Row(const Rows<N>& rows, int64_t index)
       : rows(rows), n(index < rows.count() ? rows.n : 0) {
-    rows.leading.locate(n > 0 ? index : 0, at);
+    rows.leading.locate(index < rows.count() ? index : 0, at);
   }
   template <class T>
   __device__ T* data(int operand) const {

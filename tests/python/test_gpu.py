@@ -156,6 +156,31 @@ def test_long_rows(device, shape, dtype, watch):
         np.testing.assert_allclose(a, b, rtol=close, atol=close * np.abs(b).max())
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("n", [0, 1, 7, 128, 129])
+def test_short_rows(device, rows, n):
+    """A warp has several of them: a thread without a row touches nobody's."""
+    x = np.random.default_rng(3).standard_normal((rows, n)).astype(np.float32)
+    ndl.sim.clear()
+    found = []
+    for where in ("cpu", device):
+        t = ndl.tensor(x).to(where).detach().requires_grad_()
+        with ndl.sim.watch(check=True, count=False):
+            y = ndl.layer_norm(t, ndl.ones(n).to(where), ndl.ones(n).to(where), 1e-5)
+            (y * y).sum().backward()
+            classes = ndl.tensor(np.arange(rows) % max(n, 1)).to(where)
+            parts = [y.detach(), t.grad]
+            if n:
+                loss = ndl.cross_entropy(t, classes)
+                t.grad = None
+                loss.backward()
+                parts += [loss.detach(), t.grad]
+        found.append([p.to("cpu").numpy() for p in parts])
+    assert ndl.sim.report().findings == []
+    for want, got in zip(*found, strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-4)
+
+
 def test_devices_are_not_mixed(device):
     with pytest.raises(RuntimeError, match=rf"add: inputs on different devices, {device} and cpu"):
         ndl.ones(3).to(device) + ndl.ones(3)
