@@ -1,4 +1,4 @@
-// What the host asks about the GPU: how much of a kernel it holds at a time.  (Lesson 04)
+// What the host must know to cut work into blocks: how much of a kernel a GPU holds at a time.  (Lesson 04)
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,8 @@
 #endif
 
 namespace needle::NEEDLE_GPU {
+
+__device__ __host__ inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 inline constexpr unsigned kMostBlocks = 8;  // of a cluster, on every GPU that has clusters
 

@@ -1,8 +1,8 @@
 // The host's side of mma.cuh.  (Lesson 04)
 #include "cuda/gemm/mma.cuh"
 
+#include "cuda/device.h"
 #include "cuda/gemm/gemm.h"
-#include "cuda/gemm/host.h"
 
 namespace needle::NEEDLE_GPU {
 namespace mma {

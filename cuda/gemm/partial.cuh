@@ -6,7 +6,7 @@
 // is fixed, so the result is the same every time; with atomics it would not be.
 #pragma once
 
-#include "cuda/gemm/host.h"
+#include "cuda/device.h"
 #include "cuda/gemm/problem.h"
 #include "cuda/memory.h"
 

@@ -1,8 +1,8 @@
 // The host's side of sgemm.cuh: which cut, how many slices.  (Lesson 04)
 #include "cuda/gemm/sgemm.cuh"
 
+#include "cuda/device.h"
 #include "cuda/gemm/gemm.h"
-#include "cuda/gemm/host.h"
 #include "cuda/memory.h"
 
 namespace needle::NEEDLE_GPU {

@@ -1,6 +1,6 @@
 // The host's side of thin.cuh and thin_half.cuh.  (Lesson 04)
+#include "cuda/device.h"
 #include "cuda/gemm/gemm.h"
-#include "cuda/gemm/host.h"
 #include "cuda/gemm/thin.cuh"
 #ifdef __CUDACC__
 #include "cuda/gemm/thin_half.cuh"

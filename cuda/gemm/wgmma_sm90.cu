@@ -4,7 +4,7 @@
 #include "cuda/gemm/wgmma_sm90.h"
 
 #ifdef NEEDLE_SM90A
-#include "cuda/gemm/host.h"
+#include "cuda/device.h"
 #include "cuda/gemm/partial.cuh"
 #include "cuda/gemm/wgmma_kernel.cuh"
 #include "cuda/gemm/wgmma_plan.h"

@@ -1,7 +1,7 @@
 // Walking over strided operands, one thread an element or a few side by side.  (Lesson 04)
 #pragma once
 
-#include "cuda/launch.h"
+#include "cuda/device.h"
 #include "needle/backend/kernels.h"
 
 namespace needle::NEEDLE_GPU {
@@ -13,7 +13,6 @@ struct alignas(sizeof(T) * V) Pack {
 };
 
 __device__ __host__ inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-__device__ __host__ inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// a = quotient * b + remainder. Divisions of 64 bits take four times as long as those of 32.
 __device__ inline void divide(int64_t a, int64_t b, int64_t& quotient, int64_t& remainder) {

@@ -1,5 +1,5 @@
 // Other cuts of the float32 kernel than the library's, to find out which is the fastest on a GPU.
-#include "cuda/gemm/host.h"
+#include "cuda/device.h"
 #include "cuda/gemm/sgemm.cuh"
 #include "tests/gpu/gemm_support.h"
 
