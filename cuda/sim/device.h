@@ -21,6 +21,10 @@
 #define __managed__
 #define __grid_constant__
 #define __launch_bounds__(...)
+// A launch in the simulator has no such attribute: where it stands, g++ says so.
+#define __cluster_dims__(...) \
+  _Pragma(                    \
+      "GCC error \"the simulator has clusters for NEEDLE_LAUNCH_CLUSTERS (cuda/launch.h) alone\"")
 #define __align__(n) __attribute__((aligned(n)))
 #define __forceinline__ inline __attribute__((always_inline))
 // Aligned so that there is a gap behind most arrays, in which a stray access is found.

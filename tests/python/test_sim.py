@@ -196,6 +196,8 @@ def test_what_cannot_be_run_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "does not compile" in done.stderr
     assert "program.cu:1" in done.stderr
+    done, _ = run(tmp_path, "__global__ void __cluster_dims__(2) f() {}\nint main() {}\n")
+    assert "has clusters for NEEDLE_LAUNCH_CLUSTERS" in done.stderr
     done, _ = run(tmp_path, "int main() { return 0; }\n", "--order", "random")
     assert "want one of normal, reversed, shuffled" in done.stderr
     done, _ = run(tmp_path, "int main() { return 0; }\n", "--step-limit", "0")
