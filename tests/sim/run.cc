@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <stdexcept>
+#include <string>
 
 #include "kernels.h"
 #include "memory.h"
@@ -214,6 +216,17 @@ TEST_CASE("clusters: blocks that run at the same time, and reach each other's sh
       }
     }
   });
+}
+
+TEST_CASE("a cluster of too many blocks is refused") {
+  Array<int> x(9 * 64), out(9);
+  std::string said;
+  try {
+    kernels::cluster_sums(x.data(), out.data(), 1, 9, false);
+  } catch (const std::runtime_error& error) {
+    said = error.what();
+  }
+  CHECK(said.find("its blocks along y are a cluster, of at most 8") != said.npos);
 }
 
 TEST_CASE("the number of host threads changes nothing") {
